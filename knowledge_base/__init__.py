@@ -1,0 +1,1 @@
+"""What medicine says: guideline cards, lexicon, rules and search. Imports nothing of ours."""

@@ -1,0 +1,57 @@
+"""The cue words of context.yaml: negation, doubt, time, experiencer, severity."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from knowledge_base.yaml_files import read_yaml
+
+FILE = Path(__file__).parent / "context.yaml"
+
+
+class SeverityCues(BaseModel):
+    """Words for each grade of severity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    severe: tuple[str, ...]
+    moderate: tuple[str, ...]
+    mild: tuple[str, ...]
+
+
+class Cues(BaseModel):
+    """One language's cue words; what each list is for is said in the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fillers: tuple[str, ...]
+    pseudo_negation: tuple[str, ...]
+    negation: tuple[str, ...]
+    negation_bridge: tuple[str, ...] = ()
+    list_negation: tuple[str, ...] = ()
+    list_marks: tuple[str, ...]
+    post_negation: tuple[str, ...]
+    question: tuple[str, ...]
+    question_after: tuple[str, ...] = ()
+    unknown: tuple[str, ...]
+    past: tuple[str, ...]
+    ongoing: tuple[str, ...]
+    family: tuple[str, ...]
+    relatives: tuple[str, ...]
+    first_person: tuple[str, ...]
+    terminators: tuple[str, ...]
+    severity: SeverityCues
+    sudden: tuple[str, ...]
+    worsening: tuple[str, ...]
+    females: tuple[str, ...]
+    males: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def cues() -> dict[str, Cues]:
+    """Cue words by language, read once."""
+    data = read_yaml(FILE)
+    return {language: Cues.model_validate(data[language]) for language in ("zh", "en")}

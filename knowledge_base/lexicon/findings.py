@@ -1,0 +1,105 @@
+"""The finding lexicon: concepts with Chinese and English names, synonyms and HPO codes.
+
+Files in `findings/*.yaml`, one per body system, are the data. This module reads and
+validates them; it knows nothing of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from knowledge_base.yaml_files import ContentError, read_yaml
+
+FOLDER = Path(__file__).parent / "findings"
+
+Kind = Literal["symptom", "sign", "condition", "event", "exposure", "state", "request"]
+
+
+class Concept(BaseModel):
+    """One finding concept. `implies` names broader concepts that hold whenever this one does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    kind: Kind
+    zh: str
+    en: str
+    hpo: str | None = Field(default=None, pattern=r"^HP:\d{7}$")
+    synonyms_zh: tuple[str, ...] = ()
+    synonyms_en: tuple[str, ...] = ()
+    abbreviations: tuple[str, ...] = ()
+    implies: tuple[str, ...] = ()
+
+    @property
+    def names_zh(self) -> tuple[str, ...]:
+        """The Chinese name and its synonyms."""
+        return (self.zh, *self.synonyms_zh)
+
+    @property
+    def names_en(self) -> tuple[str, ...]:
+        """The English name and its synonyms."""
+        return (self.en, *self.synonyms_en)
+
+
+class Lexicon(Mapping[str, Concept]):
+    """All concepts by code, with the closure of `implies`."""
+
+    def __init__(self, concepts: dict[str, Concept], version: str) -> None:
+        self._concepts = concepts
+        self.version = version
+
+    def __getitem__(self, code: str) -> Concept:
+        return self._concepts[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._concepts)
+
+    def __len__(self) -> int:
+        return len(self._concepts)
+
+    def implied(self, code: str) -> frozenset[str]:
+        """Every concept that holds when `code` does, without `code` itself."""
+        found: set[str] = set()
+        frontier = [code]
+        while frontier:
+            for broader in self._concepts[frontier.pop()].implies:
+                if broader not in found and broader != code:
+                    found.add(broader)
+                    frontier.append(broader)
+        return frozenset(found)
+
+
+def read_lexicon(folder: Path = FOLDER) -> Lexicon:
+    """Read every file; raises ContentError for a bad entry, a twin code or a dangling link."""
+    concepts: dict[str, Concept] = {}
+    versions = 0
+    for path in sorted(folder.glob("*.yaml")):
+        data = read_yaml(path)
+        versions += int(str(data["version"]))
+        entries = data["findings"]
+        if not isinstance(entries, list):
+            raise ContentError(f"{path.name}: findings must be a list")
+        for entry in entries:
+            try:
+                concept = Concept.model_validate(entry)
+            except ValidationError as error:
+                raise ContentError(f"{path.name}: {error}") from error
+            if concept.code in concepts:
+                raise ContentError(f"{path.name}: {concept.code} is defined twice")
+            concepts[concept.code] = concept
+    for concept in concepts.values():
+        for broader in concept.implies:
+            if broader not in concepts:
+                raise ContentError(f"{concept.code} implies unknown {broader}")
+    return Lexicon(concepts, version=str(versions))
+
+
+@lru_cache(maxsize=1)
+def lexicon() -> Lexicon:
+    """The shipped lexicon, read once."""
+    return read_lexicon()

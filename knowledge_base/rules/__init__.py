@@ -1,0 +1,1 @@
+"""Triage rules: YAML data with sources, and one small evaluator in three-valued logic."""

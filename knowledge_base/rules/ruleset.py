@@ -1,0 +1,182 @@
+"""Rules: loading, validation and evaluation to dispositions.
+
+Red flags raise urgency. Routine and self-care rules only speak when no red flag fires,
+and a self-care rule is silent while any finding that it excludes is present or was
+mentioned without a clear "no".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from knowledge_base.rules.conditions import Condition, Truth, parse_condition
+from knowledge_base.rules.facts import Facts
+from knowledge_base.yaml_files import ContentError, read_yaml
+
+FOLDER = Path(__file__).parent
+
+Language = Literal["zh", "en"]
+
+
+class Source(BaseModel):
+    """A published document behind a rule. `checked` says that its existence was looked up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    organisation: str
+    title: str
+    year: int = Field(ge=1950, le=2100)
+    identifier: str
+    checked: bool = False
+
+
+class RuleText(BaseModel):
+    """One rule as its file says it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: int = Field(ge=1)
+    topic: str
+    disposition: int = Field(ge=1, le=5)
+    when: dict[str, object]
+    excludes: tuple[str, ...] = ()
+    rationale: dict[Language, str]
+    advice: dict[Language, str]
+    card: str | None = None
+    sources: tuple[str, ...] = Field(min_length=1)
+    checked: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A parsed rule: `text` as written, its condition and its sources."""
+
+    text: RuleText
+    condition: Condition
+    sources: tuple[Source, ...]
+
+    @property
+    def id(self) -> str:
+        """The rule's identifier."""
+        return self.text.id
+
+    @property
+    def disposition(self) -> int:
+        """1 ambulance … 5 self-care."""
+        return self.text.disposition
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Codes of the findings that it looks at, its exclusions too."""
+        return self.condition.findings() | frozenset(self.text.excludes)
+
+    def evaluate(self, facts: Facts) -> Truth:
+        """Whether the rule fires; None while something it needs is unknown."""
+        for code in self.text.excludes:
+            observation = facts.observations.get(code)
+            if code in facts.history or (observation and observation.status != "absent"):
+                return False
+        return self.condition.evaluate(facts)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the rules say. `disposition` is None when no rule fires.
+
+    `fired` is ordered by urgency; `undecided` are rules more urgent than the verdict that
+    some unknown finding could still make fire.
+    """
+
+    disposition: int | None
+    fired: tuple[Rule, ...]
+    undecided: tuple[Rule, ...]
+
+
+class RuleSet:
+    """Red-flag, routine and self-care rules of one version."""
+
+    def __init__(self, red_flags: Sequence[Rule], dispositions: Sequence[Rule]) -> None:
+        self.red_flags = tuple(red_flags)
+        self.dispositions = tuple(dispositions)
+        self.by_id = {rule.id: rule for rule in (*red_flags, *dispositions)}
+        self.version = str(sum(rule.text.version for rule in self.by_id.values()))
+
+    def judge(self, facts: Facts) -> Verdict:
+        """Red flags first, the most urgent deciding; then self-care or routine rules.
+
+        When both a routine and a self-care rule fire, the more urgent one decides: advice to
+        stay at home needs every complaint to be a minor one.
+        """
+        fired, undecided = _split(self.red_flags, facts)
+        if not fired:
+            fired, _ = _split(self.dispositions, facts)
+        fired.sort(key=lambda rule: rule.disposition)
+        disposition = fired[0].disposition if fired else None
+        return Verdict(
+            disposition,
+            tuple(fired),
+            tuple(r for r in undecided if disposition is None or r.disposition < disposition),
+        )
+
+
+def _split(rules: Iterable[Rule], facts: Facts) -> tuple[list[Rule], list[Rule]]:
+    fired, undecided = [], []
+    for rule in rules:
+        truth = rule.evaluate(facts)
+        if truth is True:
+            fired.append(rule)
+        elif truth is None:
+            undecided.append(rule)
+    return fired, undecided
+
+
+def read_rules(folder: Path = FOLDER) -> RuleSet:
+    """Read sources.yaml, red_flags/*.yaml and dispositions/*.yaml; raises ContentError."""
+    listed = read_yaml(folder / "sources.yaml")["sources"]
+    if not isinstance(listed, dict):
+        raise ContentError("sources.yaml: sources must be a mapping")
+    sources = {key: Source.model_validate(value) for key, value in listed.items()}
+    seen: set[str] = set()
+
+    def read(sub: str, levels: range) -> list[Rule]:
+        rules = []
+        for path in sorted((folder / sub).glob("*.yaml")):
+            entries = read_yaml(path)["rules"]
+            if not isinstance(entries, list):
+                raise ContentError(f"{path.name}: rules must be a list")
+            for entry in entries:
+                rule = _parse(entry, sources, path.name)
+                if rule.id in seen:
+                    raise ContentError(f"{path.name}: rule {rule.id} is defined twice")
+                if rule.disposition not in levels:
+                    raise ContentError(f"{path.name}: {rule.id} has a level foreign to {sub}")
+                seen.add(rule.id)
+                rules.append(rule)
+        return rules
+
+    return RuleSet(read("red_flags", range(1, 4)), read("dispositions", range(4, 6)))
+
+
+def _parse(entry: object, sources: dict[str, Source], file: str) -> Rule:
+    try:
+        text = RuleText.model_validate(entry)
+        return Rule(
+            text, parse_condition(text.when), tuple(sources[key] for key in text.sources)
+        )
+    except (ValidationError, ContentError) as error:
+        raise ContentError(f"{file}: {entry!r:.120}: {error}") from error
+    except KeyError as error:
+        raise ContentError(f"{file}: {entry!r:.120}: unknown source or key {error}") from error
+
+
+@lru_cache(maxsize=1)
+def rules() -> RuleSet:
+    """The shipped rules, read once."""
+    return read_rules()

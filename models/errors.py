@@ -1,0 +1,17 @@
+"""Errors of the models room. Serving maps each to one problem+json type."""
+
+
+class ModelError(Exception):
+    """Base of everything that can go wrong with a hosted model."""
+
+
+class UnknownModel(ModelError):
+    """No model of that name or version is in the repository."""
+
+
+class ModelIntegrityError(ModelError):
+    """A file's sha256 differs from its manifest: the model must not be served."""
+
+
+class ModelLicenceError(ModelError):
+    """The model's licence does not allow this use under the current settings."""

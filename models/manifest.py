@@ -1,0 +1,144 @@
+"""The manifest beside every hosted model: what it is, eats, returns and may be used for.
+
+One JSON file per version, `models/artifacts/NAME/VERSION/manifest.json`, written by the
+trainers and trusted by nobody: loading validates it and checks every file's sha256.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MANIFEST_FILE = "manifest.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TensorSpec(_Strict):
+    """One input or output of the network; -1 stands for a dynamic axis, axis 0 is the batch."""
+
+    name: str
+    dtype: Literal["float32", "float16", "int64", "int32", "uint8", "bool"]
+    shape: list[int]
+
+
+class Label(_Strict):
+    """One class: the code used in records and its names for people."""
+
+    code: str
+    zh: str
+    en: str
+
+
+class Calibration(_Strict):
+    """Temperature scaling (Guo et al. 2017): probabilities = softmax(logits / temperature)."""
+
+    temperature: float = Field(gt=0, default=1.0)
+
+
+class Conformal(_Strict):
+    """Split-conformal prediction sets.
+
+    A label is in the set when its non-conformity score (1 - probability for method `lac`)
+    is at most `quantile`; `coverage` is the stated marginal coverage.
+    """
+
+    method: Literal["lac", "aps"] = "lac"
+    coverage: float = Field(gt=0, lt=1)
+    quantile: float
+
+
+class OutOfDistribution(_Strict):
+    """How far an input lies from the training data, and where we stop answering.
+
+    `statistics` holds the numbers of the method: for `mahalanobis`, `mean` (D) and
+    `precision` (D x D, row-major) of the pooled features; for `energy`, nothing. A score
+    above `threshold` abstains.
+    """
+
+    method: Literal["mahalanobis", "energy"]
+    threshold: float
+    statistics: dict[str, list[float]] = Field(default_factory=dict)
+
+
+class Population(_Strict):
+    """Whom the model learned from: outside of it, it gives no score."""
+
+    min_age_years: float | None = None
+    max_age_years: float | None = None
+    modalities: list[str] = Field(default_factory=list)
+    body_parts: list[str] = Field(default_factory=list)
+
+
+class TrainingSet(_Strict):
+    """A data set that the weights were learned from.
+
+    `licence` is an SPDX identifier where one exists, `none stated` where the source names none.
+    """
+
+    name: str
+    rows: int
+    licence: str
+    commercial_use: Literal["allowed", "forbidden", "not stated"]
+    source: str
+
+
+class Metric(_Strict):
+    """A measured number, with its 95 % interval where one was computed."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Manifest(_Strict):
+    """See the module docstring. `files` maps each file beside the manifest to its sha256."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
+    version: int = Field(ge=1)
+    task: Literal["department", "imaging", "embedding"]
+    title: dict[Literal["zh", "en"], str]
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    labels: list[Label] = Field(default_factory=list)
+    preprocessing: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    calibration: Calibration = Calibration()
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    conformal: Conformal | None = None
+    ood: OutOfDistribution | None = None
+    languages: list[Literal["zh", "en"]] = Field(default_factory=list)
+    population: Population = Population()
+    training_sets: list[TrainingSet]
+    metrics: dict[str, dict[str, Metric]] = Field(default_factory=dict)
+    parity: dict[str, float] = Field(default_factory=dict)
+    files: dict[str, str]
+    notes: list[str] = Field(default_factory=list)
+
+    @property
+    def noncommercial(self) -> bool:
+        """True when any training set forbids commercial use."""
+        return any(s.commercial_use == "forbidden" for s in self.training_sets)
+
+    @property
+    def licence_notes(self) -> list[str]:
+        """What an operator must know about the data behind the weights, one line per set."""
+        return [
+            f"{s.name}: {s.licence} (commercial use {s.commercial_use})"
+            for s in self.training_sets
+            if s.commercial_use != "allowed"
+        ]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate `folder/manifest.json`; raises pydantic.ValidationError or OSError."""
+    return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest in the one format that diffs well."""
+    text = manifest.model_dump_json(indent=1, exclude_none=True)
+    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")

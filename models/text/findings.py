@@ -1,0 +1,129 @@
+"""Findings extraction: from a patient's words to coded findings, each with its span.
+
+Matching, context, durations and values come together here. The result keeps the original
+text: every span points into it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from knowledge_base.lexicon.findings import Lexicon, lexicon
+from knowledge_base.rules.facts import Severity, Sex, Status
+from models.text.context import ContextReader, Experiencer, Temporality
+from models.text.durations import Duration, find_durations
+from models.text.matcher import Matcher, Mention, matcher
+from models.text.normalise import language_of, normalise
+from models.text.values import Value, find_age_years, find_sex, find_values
+
+_SENTENCE = re.compile(r"[。!?;\n]|\.(?!\d)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One concept in the text: `text == source[start:end]`."""
+
+    code: str
+    status: Status
+    experiencer: Experiencer
+    temporality: Temporality
+    start: int
+    end: int
+    text: str
+    severity: Severity | None = None
+    sudden: bool = False
+    worsening: bool = False
+    duration_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that was understood of one text."""
+
+    text: str
+    language: str
+    findings: tuple[Finding, ...]
+    values: tuple[Value, ...]
+    age_years: float | None
+    sex: Sex | None
+
+
+class Reader:
+    """Reads texts with one lexicon. Pure and thread-safe."""
+
+    def __init__(self, terms: Lexicon | None = None) -> None:
+        self._matcher = matcher() if terms is None else Matcher(terms)
+        self._lexicon = terms or lexicon()
+
+    def read(self, text: str) -> Reading:
+        """Findings, values, age, sex and language of one text."""
+        folded = normalise(text)
+        language = language_of(text)
+        mentions = self._matcher.find(text)
+        durations = find_durations(folded)
+        # A language is chosen per sentence: mixed texts hold whole clauses of both.
+        contexts = {code: ContextReader(folded, mentions, code) for code in ("zh", "en")}
+        findings = []
+        for mention in mentions:
+            local = language_of(_around(folded, mention))
+            context = contexts["en" if local == "en" else "zh"].read(mention)
+            findings.append(
+                Finding(
+                    code=mention.code,
+                    status=context.status,
+                    experiencer=context.experiencer,
+                    temporality=context.temporality,
+                    start=mention.start,
+                    end=mention.end,
+                    text=text[mention.start : mention.end],
+                    severity=context.severity,
+                    sudden=context.sudden,
+                    worsening=context.worsening,
+                    duration_hours=_duration_of(folded, mention, mentions, durations),
+                )
+            )
+        return Reading(
+            text=text,
+            language=language,
+            findings=tuple(findings),
+            values=tuple(find_values(folded)),
+            age_years=find_age_years(folded),
+            sex=find_sex(folded),
+        )
+
+
+def _around(text: str, mention: Mention) -> str:
+    """The sentence around a mention."""
+    start = 0
+    for match in _SENTENCE.finditer(text, 0, mention.start):
+        start = match.end()
+    end = _SENTENCE.search(text, mention.end)
+    return text[start : end.start() if end else len(text)]
+
+
+def _duration_of(
+    text: str, mention: Mention, mentions: Sequence[Mention], durations: Sequence[Duration]
+) -> float | None:
+    """The nearest duration of the same sentence with no other sentence mark between.
+
+    A duration after the mention wins over one before it at the same distance: 胸痛30分钟.
+    """
+    best: tuple[float, float] | None = None
+    for duration in durations:
+        after = duration.start >= mention.end
+        between = (
+            text[mention.end : duration.start] if after else text[duration.end : mention.start]
+        )
+        if _SENTENCE.search(between):
+            continue
+        distance = len(between) + (0.0 if after else 0.5)
+        distance += 100.0 * sum(
+            min(mention.end, duration.end) <= m.start < max(mention.start, duration.start)
+            for m in mentions
+            if m is not mention
+        ) * ("," in between)
+        if best is None or distance < best[0]:
+            best = (distance, duration.hours)
+    return None if best is None else best[1]

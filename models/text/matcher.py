@@ -1,0 +1,183 @@
+"""Finds lexicon terms in normalised text: a trie over Chinese characters and English stems.
+
+Small words may stand inside a term without breaking it (胸口(特别)痛, pain in (the left) chest);
+a "not" inside is remembered (肚子(不)痛). Longest match wins. Knows nothing of context.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import Stemmer
+
+from knowledge_base.lexicon.context import cues
+from knowledge_base.lexicon.findings import Lexicon, lexicon
+from models.text.normalise import is_cjk, normalise
+
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?(?:/[a-z]+)?")
+_MAX_GAP = 6
+_STEMMER = Stemmer.Stemmer("english")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A term in the text: `[start, end)` in characters; `negations` counts "not" inside it."""
+
+    code: str
+    start: int
+    end: int
+    negations: int = 0
+
+
+@dataclass
+class _Node:
+    next: dict[str, _Node] = field(default_factory=dict)
+    code: str | None = None
+
+
+def _insert(root: _Node, symbols: Iterable[str], code: str) -> None:
+    node = root
+    for symbol in symbols:
+        node = node.next.setdefault(symbol, _Node())
+    if node.code is None:
+        node.code = code
+
+
+@dataclass(frozen=True)
+class _Token:
+    stem: str
+    word: str
+    start: int
+    end: int
+
+
+def _tokens(text: str) -> list[_Token]:
+    found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(text)]
+    stems = _STEMMER.stemWords([word for word, _, _ in found])
+    return [_Token(stem, *rest) for stem, rest in zip(stems, found, strict=True)]
+
+
+class Matcher:
+    """Built once from a lexicon; `find` is pure and thread-safe."""
+
+    def __init__(self, terms: Lexicon) -> None:
+        zh, en = cues()["zh"], cues()["en"]
+        self._zh_fillers = frozenset(zh.fillers)
+        self._zh_negations = frozenset(n for n in zh.negation if len(n) <= 3)
+        self._en_fillers = frozenset(en.fillers)
+        self._en_negations = frozenset(n for n in en.negation if " " not in n)
+        self._longest = max(map(len, (*self._zh_fillers, *self._zh_negations)))
+        self._zh, self._en = _Node(), _Node()
+        self._abbreviations: dict[str, str] = {}
+        for concept in terms.values():
+            for name in concept.names_zh:
+                _insert(self._zh, normalise(name), concept.code)
+            for name in concept.names_en:
+                words = [t for t in _tokens(normalise(name))]
+                content = [t.stem for t in words if t.word not in self._en_fillers]
+                _insert(self._en, content or [t.stem for t in words], concept.code)
+            for name in concept.abbreviations:
+                self._abbreviations.setdefault(name, concept.code)
+        if self._abbreviations:
+            names = "|".join(sorted(map(re.escape, self._abbreviations), key=len, reverse=True))
+            self._abbreviation = re.compile(rf"(?<![A-Za-z0-9])(?:{names})(?![A-Za-z0-9])")
+
+    def find(self, text: str) -> list[Mention]:
+        """Mentions in order of position, none overlapping; `text` is the original wording."""
+        folded = normalise(text)
+        candidates = [*self._chinese(folded), *self._english(folded), *self._short(text)]
+        candidates.sort(key=lambda m: (m.start - m.end, m.start))
+        taken: list[Mention] = []
+        occupied = bytearray(len(text))
+        for mention in candidates:
+            if not any(occupied[mention.start : mention.end]):
+                occupied[mention.start : mention.end] = b"\x01" * (mention.end - mention.start)
+                taken.append(mention)
+        return sorted(taken, key=lambda m: m.start)
+
+    def _short(self, text: str) -> Iterator[Mention]:
+        if self._abbreviations:
+            for match in self._abbreviation.finditer(text):
+                yield Mention(self._abbreviations[match.group()], match.start(), match.end())
+
+    def _chinese(self, text: str) -> Iterator[Mention]:
+        for start in range(len(text)):
+            if text[start] in self._zh.next:
+                best = self._walk(text, start, self._zh, start, 0, _MAX_GAP)
+                if best is not None:
+                    yield best
+
+    def _walk(
+        self, text: str, start: int, node: _Node, at: int, negations: int, gap: int
+    ) -> Mention | None:
+        best = None
+        if node.code is not None and self._whole(text, start, at):
+            best = Mention(node.code, start, at, negations)
+        if at < len(text):
+            child = node.next.get(text[at])
+            if child is not None:
+                longer = self._walk(text, start, child, at + 1, negations, gap)
+                if longer is not None and (best is None or longer.end > best.end):
+                    best = longer
+            # A filler inside a word of a single character so far would join strangers.
+            if gap > 0 and at > start and node.next and best is None:
+                for end in range(min(at + self._longest, at + gap, len(text)), at, -1):
+                    word = text[at:end]
+                    denied = word in self._zh_negations
+                    if denied or word in self._zh_fillers:
+                        skipped = self._walk(
+                            text, start, node, end, negations + denied, gap - (end - at)
+                        )
+                        if skipped is not None:
+                            return skipped
+        return best
+
+    @staticmethod
+    def _whole(text: str, start: int, end: int) -> bool:
+        """A term that begins or ends in Latin letters must not cut a word in two."""
+        left = start > 0 and text[start].isascii() and text[start].isalnum()
+        right = end < len(text) and text[end - 1].isascii() and text[end - 1].isalnum()
+        return not (
+            (left and text[start - 1].isascii() and text[start - 1].isalnum())
+            or (right and text[end].isascii() and text[end].isalnum())
+        )
+
+    def _english(self, text: str) -> Iterator[Mention]:
+        if not any("a" <= c <= "z" for c in text):
+            return
+        tokens = _tokens(text)
+        for first, token in enumerate(tokens):
+            node = self._en.next.get(token.stem)
+            if node is None:
+                continue
+            best, gap, last, previous = None, _MAX_GAP, first, token
+            while True:
+                if node.code is not None:
+                    best = Mention(node.code, token.start, previous.end)
+                last += 1
+                if last == len(tokens) or not _adjacent(text, previous.end, tokens[last].start):
+                    break
+                following = node.next.get(tokens[last].stem)
+                if following is not None:
+                    node = following
+                elif tokens[last].word in self._en_fillers and gap > 0:
+                    gap -= 1
+                else:
+                    break
+                previous = tokens[last]
+            if best is not None:
+                yield best
+
+
+def _adjacent(text: str, end: int, start: int) -> bool:
+    """Whether only blanks or a hyphen stand between two words of one term."""
+    return all(c in " -/\n" for c in text[end:start]) and not any(map(is_cjk, text[end:start]))
+
+
+@lru_cache(maxsize=1)
+def matcher() -> Matcher:
+    """The matcher over the shipped lexicon, built once."""
+    return Matcher(lexicon())

@@ -1,0 +1,80 @@
+"""The codes that rows are made of. One list for tables, services, API and documentation."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Who a user is. What a role may do is in `serving/users.py`."""
+
+    PATIENT_APP = "patient_app"
+    PHYSICIAN = "physician"
+    ADMINISTRATOR = "administrator"
+
+
+class DecisionKind(StrEnum):
+    """What kind of answer was given."""
+
+    TRIAGE = "triage"
+    IMAGING = "imaging"
+    ORDER = "order"
+
+
+class DecisionStatus(StrEnum):
+    """Advice is preliminary until a named physician signs or overrides it."""
+
+    PRELIMINARY = "preliminary"
+    SIGNED = "signed"
+    OVERRIDDEN = "overridden"
+
+
+class Reason(StrEnum):
+    """Why a decision is in the review queue."""
+
+    CRISIS = "crisis"
+    HIGH_URGENCY = "high_urgency"
+    ORDER_STOP = "order_stop"
+    IMAGING = "imaging"
+    ABSTAINED = "abstained"
+    NOT_UNDERSTOOD = "not_understood"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    LOW_CONFIDENCE = "low_confidence"
+    COMPLAINT = "complaint"
+    RANDOM_SAMPLE = "random_sample"
+
+
+class TaskState(StrEnum):
+    """Where a review task stands. The legal moves are in `serving/reviews/machine.py`."""
+
+    OPEN = "open"
+    LEASED = "leased"
+    SIGNED = "signed"
+    OVERRIDDEN = "overridden"
+
+
+class Outcome(StrEnum):
+    """What a physician did with a decision."""
+
+    SIGNED = "signed"
+    OVERRIDDEN = "overridden"
+
+
+class OverrideReason(StrEnum):
+    """Why a physician decided otherwise. `other` needs words."""
+
+    RULE_WRONG = "rule_wrong"
+    FINDING_MISSED = "finding_missed"
+    FINDING_WRONG = "finding_wrong"
+    IMAGE_QUALITY = "image_quality"
+    CONTEXT_UNKNOWN_TO_AI = "context_unknown_to_ai"
+    PATIENT_PREFERENCE = "patient_preference"
+    OTHER = "other"
+
+
+class ConsultStatus(StrEnum):
+    """Where a chat stands."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    EMERGENCY = "emergency"

@@ -1,0 +1,188 @@
+"""The tables. Rows are private to serving's services, which hand out frozen dataclasses.
+
+Schema changes go through a migration: a test compares these classes with what the migrations
+build.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from serving.storage.canonical import Json
+from serving.storage.codes import (
+    ConsultStatus,
+    DecisionKind,
+    DecisionStatus,
+    Outcome,
+    OverrideReason,
+    Reason,
+    Role,
+    TaskState,
+)
+from serving.storage.types import BIG, EXACT_JSON, UtcDateTime, coded
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of all rows."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 (SQLAlchemy's own name)
+
+
+class UserRow(Base):
+    """A person or a program with an API key. The key itself is never stored."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    role: Mapped[Role] = mapped_column(coded(Role))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class ConsultRow(Base):
+    """A chat. `state` holds language, patient and messages; `version` counts its writes."""
+
+    __tablename__ = "consults"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime] = mapped_column(index=True)
+    state: Mapped[dict[str, Json]] = mapped_column(EXACT_JSON)
+    status: Mapped[ConsultStatus] = mapped_column(coded(ConsultStatus))
+    version: Mapped[int]
+
+
+class DecisionRow(Base):
+    """One answer, with all that is needed to give it again."""
+
+    __tablename__ = "decisions"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[DecisionKind] = mapped_column(coded(DecisionKind))
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    consult_id: Mapped[str | None] = mapped_column(ForeignKey("consults.id"), index=True)
+    subject_user: Mapped[str | None] = mapped_column(String(64), index=True)
+    input: Mapped[dict[str, Json]] = mapped_column(EXACT_JSON)
+    result: Mapped[dict[str, Json]] = mapped_column(EXACT_JSON)
+    models: Mapped[dict[str, str]] = mapped_column(EXACT_JSON)
+    rules_version: Mapped[str] = mapped_column(String(64))
+    disposition: Mapped[int | None]
+    status: Mapped[DecisionStatus] = mapped_column(coded(DecisionStatus))
+    seal_nonce: Mapped[str] = mapped_column(String(43))
+
+
+class AuditEventRow(Base):
+    """One link of the chain. `detail` is canonical JSON text, exactly as it was hashed."""
+
+    __tablename__ = "audit_events"
+
+    seq: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str] = mapped_column(String(128), index=True)
+    action: Mapped[str] = mapped_column(String(64), index=True)
+    subject: Mapped[str] = mapped_column(String(128), index=True)
+    detail: Mapped[str] = mapped_column(Text)
+    prev_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditHeadRow(Base):
+    """The one row that says where the chain ends, so that a cut tail is noticed."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BIG)
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class ReviewTaskRow(Base):
+    """A decision that waits for a physician. Closed tasks stay, as the record of the review."""
+
+    __tablename__ = "review_tasks"
+    __table_args__ = (Index("ix_review_tasks_worklist", "state", "priority", "due_at", "id"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"), unique=True)
+    priority: Mapped[int]
+    state: Mapped[TaskState] = mapped_column(coded(TaskState))
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    lease_owner: Mapped[str | None] = mapped_column(String(64), index=True)
+    lease_expires_at: Mapped[datetime | None]
+    fencing_token: Mapped[int]
+    reasons: Mapped[list[ReviewReasonRow]] = relationship(
+        lazy="selectin", cascade="all, delete-orphan", order_by="ReviewReasonRow.reason"
+    )
+    decision: Mapped[DecisionRow] = relationship(lazy="raise_on_sql")
+
+
+class ReviewReasonRow(Base):
+    """One reason for which a task is in the queue."""
+
+    __tablename__ = "review_reasons"
+
+    task_id: Mapped[str] = mapped_column(
+        ForeignKey("review_tasks.id", ondelete="CASCADE"), primary_key=True
+    )
+    reason: Mapped[Reason] = mapped_column(coded(Reason), primary_key=True, index=True)
+
+
+class SignatureRow(Base):
+    """What a named physician decided. One per task and one per decision, for good."""
+
+    __tablename__ = "signatures"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    task_id: Mapped[str] = mapped_column(ForeignKey("review_tasks.id"), unique=True)
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"), unique=True)
+    reader_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    reader_name: Mapped[str] = mapped_column(String(200))
+    outcome: Mapped[Outcome] = mapped_column(coded(Outcome))
+    reason_code: Mapped[OverrideReason | None] = mapped_column(coded(OverrideReason))
+    comment: Mapped[str | None] = mapped_column(Text)
+    corrected_disposition: Mapped[int | None]
+    corrected_departments: Mapped[list[str] | None] = mapped_column(EXACT_JSON)
+    corrected_label: Mapped[str | None] = mapped_column(String(200))
+    signed_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class BlobRow(Base):
+    """What is known of a file in the content-addressed folder."""
+
+    __tablename__ = "blobs"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    media_type: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int] = mapped_column(BIG)
+    created_at: Mapped[datetime]
+
+
+class IdempotencyRow(Base):
+    """An answered request, so that the same key gets the same answer and no second effect."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    method: Mapped[str] = mapped_column(String(8))
+    path: Mapped[str] = mapped_column(String(300))
+    request_hash: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,19 @@
+"""Fixtures every test may use. Real parts only: real files, real models, a real database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The public data sets, or a skip that says what is missing (mark such tests `data`)."""
+    folder = Path(os.environ.get("FENZHEN_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets at {folder}: set FENZHEN_DATA to the folder that holds them")
+    return folder
