@@ -35,7 +35,7 @@ BATCH = 1000
 SYSTEM = "system"
 """The actor of what nobody asked for: expiry, retention, start-up."""
 
-AuditValue: TypeAlias = "None | bool | int | float | str | Sequence[str] | Sequence[int]"
+AuditValue: TypeAlias = "bool | int | float | str | Sequence[str] | Sequence[int] | None"
 
 
 @dataclass(frozen=True)

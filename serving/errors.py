@@ -42,11 +42,15 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
         ErrorKind("forbidden", 403, "This role may not do that", "当前角色无此权限"),
         ErrorKind("not_found", 404, "There is no such thing here", "未找到"),
         ErrorKind("method_not_allowed", 405, "This method is not allowed here", "不允许该请求方法"),
-        ErrorKind("conflict", 409, "The request conflicts with the present state", "与当前状态冲突"),
+        ErrorKind(
+            "conflict", 409, "The request conflicts with the present state", "与当前状态冲突"
+        ),
         ErrorKind("already_signed", 409, "The decision is already signed", "该决定已签署"),
         ErrorKind("already_leased", 409, "Another reader holds the task", "该任务已被他人领取"),
         ErrorKind("lease_lost", 409, "The lease is no longer held", "任务租约已失效"),
-        ErrorKind("illegal_move", 409, "The task's state does not allow that", "任务状态不允许此操作"),
+        ErrorKind(
+            "illegal_move", 409, "The task's state does not allow that", "任务状态不允许此操作"
+        ),
         ErrorKind("version_conflict", 409, "Someone else changed it first", "内容已被他人更改"),
         ErrorKind("idempotency_conflict", 409, "The key was used before", "幂等键已被使用"),
         ErrorKind("too_busy", 429, "The service is too busy", "服务繁忙"),

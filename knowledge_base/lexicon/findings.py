@@ -52,6 +52,11 @@ class Lexicon(Mapping[str, Concept]):
     def __init__(self, concepts: dict[str, Concept], version: str) -> None:
         self._concepts = concepts
         self.version = version
+        self._broader = {code: self._closure(code) for code in concepts}
+        self._narrower: dict[str, set[str]] = {code: set() for code in concepts}
+        for code, broader in self._broader.items():
+            for parent in broader:
+                self._narrower[parent].add(code)
 
     def __getitem__(self, code: str) -> Concept:
         return self._concepts[code]
@@ -63,11 +68,20 @@ class Lexicon(Mapping[str, Concept]):
         return len(self._concepts)
 
     def implied(self, code: str) -> frozenset[str]:
-        """Every concept that holds when `code` does, without `code` itself."""
+        """Every broader concept that holds when `code` does; empty for an unknown code."""
+        return self._broader.get(code, frozenset())
+
+    def narrower(self, code: str) -> frozenset[str]:
+        """Every concept that implies `code`."""
+        return frozenset(self._narrower.get(code, ()))
+
+    def _closure(self, code: str) -> frozenset[str]:
         found: set[str] = set()
         frontier = [code]
         while frontier:
             for broader in self._concepts[frontier.pop()].implies:
+                if broader not in self._concepts:
+                    raise ContentError(f"{code} implies unknown {broader}")
                 if broader not in found and broader != code:
                     found.add(broader)
                     frontier.append(broader)
@@ -92,10 +106,6 @@ def read_lexicon(folder: Path = FOLDER) -> Lexicon:
             if concept.code in concepts:
                 raise ContentError(f"{path.name}: {concept.code} is defined twice")
             concepts[concept.code] = concept
-    for concept in concepts.values():
-        for broader in concept.implies:
-            if broader not in concepts:
-                raise ContentError(f"{concept.code} implies unknown {broader}")
     return Lexicon(concepts, version=str(versions))
 
 

@@ -97,9 +97,12 @@ class Database:
             raise StorageUnavailable("the database stayed locked")
         self._inside.writing = True
         try:
-            with _as_storage_errors(), Session(self._writer, expire_on_commit=False) as session:
-                with session.begin():
-                    yield session
+            with (
+                _as_storage_errors(),
+                Session(self._writer, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                yield session
         finally:
             self._inside.writing = False
             if self.is_sqlite:
@@ -117,14 +120,10 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to the newest version, in one transaction; does nothing if it is."""
-        from serving.storage.migrations import upgrade  # noqa: PLC0415 (Alembic loads slowly)
+        from serving.storage.migrations import upgrade  # Alembic loads slowly
 
         with self.write() as session:
             upgrade(session.connection())
-
-    def connection(self, session: Session) -> Connection:
-        """The connection below a session, for statements that the ORM has no words for."""
-        return session.connection()
 
     def close(self) -> None:
         """Close all connections."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, MetaData, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from serving.storage.canonical import Json
@@ -46,7 +46,7 @@ class UserRow(Base):
     __tablename__ = "users"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
     role: Mapped[Role] = mapped_column(coded(Role))
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
@@ -157,7 +157,7 @@ class SignatureRow(Base):
     reason_code: Mapped[OverrideReason | None] = mapped_column(coded(OverrideReason))
     comment: Mapped[str | None] = mapped_column(Text)
     corrected_disposition: Mapped[int | None]
-    corrected_departments: Mapped[list[str] | None] = mapped_column(EXACT_JSON)
+    corrected_departments: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     corrected_label: Mapped[str | None] = mapped_column(String(200))
     signed_at: Mapped[datetime] = mapped_column(index=True)
 

@@ -1,0 +1,166 @@
+"""DICOM files -> grey pixels as a radiologist would see them, and the header's few facts we need.
+
+Modality LUT (rescale), VOI LUT or window, MONOCHROME1 turned round, padding blanked, the first of
+several frames. Called by `models.imaging.decode`, which has checked the size in bytes. Nothing that
+identifies a patient is read out.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from models.imaging.decode import (
+    DecodedImage,
+    DecodeLimits,
+    DicomMetadata,
+    ImageRejected,
+    Warning_,
+    check_pixels,
+)
+
+_UNITS_PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.1775, "D": 365.25}
+
+
+def decode_dicom(data: bytes, limits: DecodeLimits) -> DecodedImage:
+    """See `models.imaging.decode.decode`."""
+    dataset = _read(data)
+    if "PixelData" not in dataset:
+        raise ImageRejected("no_pixel_data", "the DICOM object holds no image")
+    frames = _integer(dataset, "NumberOfFrames", 1)
+    samples = _integer(dataset, "SamplesPerPixel", 1)
+    rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
+    check_pixels(columns, rows, frames, limits)
+    found: list[Warning_] = []
+    if frames > 1:
+        found.append("first_frame_used")
+    stored = _first_frame(data, dataset)
+    colour = 0.0
+    if samples == 3:
+        channels = stored.astype(np.float32)
+        spread = channels.max(axis=2) - channels.min(axis=2)
+        colour = float(spread.mean() / max(1.0, float(channels.max())))
+        values = channels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    else:
+        values = _windowed(stored, dataset, found)
+    padding = _padding_mask(stored, dataset) if samples == 1 else None
+    if padding is not None:
+        found.append("padding_removed")
+    pixels = _unit_range(values, padding)
+    if str(dataset.get("PhotometricInterpretation", "")) == "MONOCHROME1":
+        pixels = np.float32(1.0) - pixels
+    if padding is not None:
+        pixels[padding] = 0.0
+    return DecodedImage(pixels, "dicom", _metadata(dataset), colour, tuple(found))
+
+
+def _read(data: bytes) -> Dataset:
+    # A deflated data set is inflated while it is read, whatever its size becomes.
+    if DeflatedExplicitVRLittleEndian.encode() in data[132:4096]:
+        raise ImageRejected("unsupported_format", "deflated DICOM is not read")
+    try:
+        return pydicom.dcmread(io.BytesIO(data))
+    except (InvalidDicomError, EOFError) as error:
+        raise ImageRejected("truncated", "the DICOM file is damaged or cut off") from error
+    except Exception as error:  # pydicom raises many types on hostile input
+        raise ImageRejected("truncated", "the DICOM file could not be parsed") from error
+
+
+def _first_frame(data: bytes, dataset: Dataset) -> npt.NDArray[np.generic]:
+    try:
+        frame: npt.NDArray[np.generic] = pixel_array(io.BytesIO(data), index=0)
+    except (NotImplementedError, RuntimeError) as error:
+        name = getattr(dataset.file_meta.get("TransferSyntaxUID"), "name", "unknown")
+        raise ImageRejected("unsupported_format", f"transfer syntax {name} is not read") from error
+    except Exception as error:
+        raise ImageRejected("truncated", "the pixel data is damaged or cut off") from error
+    return frame
+
+
+def _windowed(
+    stored: npt.NDArray[np.generic], dataset: Dataset, found: list[Warning_]
+) -> npt.NDArray[np.float32]:
+    """Rescale slope and intercept, then the first VOI LUT or window where there is one."""
+    try:
+        values = apply_modality_lut(stored, dataset)
+        if "WindowCenter" in dataset or "VOILUTSequence" in dataset:
+            values = apply_voi_lut(values, dataset, index=0)
+        else:
+            found.append("no_voi_window")
+    except Exception as error:
+        raise ImageRejected("truncated", "the DICOM grey-scale tables are damaged") from error
+    return np.asarray(values, dtype=np.float32)
+
+
+def _padding_mask(
+    stored: npt.NDArray[np.generic], dataset: Dataset
+) -> npt.NDArray[np.bool_] | None:
+    padding = dataset.get("PixelPaddingValue")
+    if not isinstance(padding, int):
+        return None
+    mask = np.asarray(stored == padding)
+    # All pixels padding would be a broken header, not an empty picture.
+    return mask if mask.any() and not mask.all() else None
+
+
+def _unit_range(
+    values: npt.NDArray[np.float32], padding: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.float32]:
+    finite = np.nan_to_num(values)
+    seen = finite if padding is None else finite[~padding]
+    low, high = float(seen.min()), float(seen.max())
+    if high <= low:
+        return np.zeros_like(finite, dtype=np.float32)
+    return np.clip((finite - low) / (high - low), 0.0, 1.0).astype(np.float32)
+
+
+def _metadata(dataset: Dataset) -> DicomMetadata:
+    burned = _text(dataset, "BurnedInAnnotation")
+    return DicomMetadata(
+        age_years=_age(dataset),
+        sex=_text(dataset, "PatientSex"),
+        modality=_text(dataset, "Modality"),
+        body_part=_text(dataset, "BodyPartExamined"),
+        view_position=_text(dataset, "ViewPosition"),
+        burned_in={"YES": True, "NO": False}.get(burned or ""),
+    )
+
+
+def _text(dataset: Dataset, keyword: str) -> str | None:
+    value = dataset.get(keyword)
+    return str(value).strip().upper() or None if value is not None else None
+
+
+def _integer(dataset: Dataset, keyword: str, default: int) -> int:
+    value = dataset.get(keyword)
+    try:
+        return int(value) if value is not None else default
+    except (TypeError, ValueError) as error:
+        raise ImageRejected("truncated", f"{keyword} is not a number") from error
+
+
+def _age(dataset: Dataset) -> float | None:
+    """PatientAge (nnnD, nnnW, nnnM, nnnY), else study date less birth date; None when absurd."""
+    stated = _text(dataset, "PatientAge")
+    if stated and stated[:-1].isdigit() and stated[-1] in _UNITS_PER_YEAR:
+        return round(int(stated[:-1]) / _UNITS_PER_YEAR[stated[-1]], 2)
+    born, taken = _day(dataset, "PatientBirthDate"), _day(dataset, "StudyDate")
+    if born is None or taken is None or taken < born:
+        return None
+    return round((taken - born).days / 365.25, 2)
+
+
+def _day(dataset: Dataset, keyword: str) -> date | None:
+    text = _text(dataset, keyword)
+    try:
+        return date.fromisoformat(text) if text and len(text) == 8 else None
+    except ValueError:
+        return None

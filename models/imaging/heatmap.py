@@ -1,0 +1,71 @@
+"""Where a classifier looked: its saliency map laid over the image, as PNG bytes.
+
+The map shows what moved the score, not what is ill. numpy and Pillow only.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from models.imaging.preprocess import Pixels, to_unit_float
+
+MAX_SIDE = 1024
+# Our own ramp, dark violet -> red -> orange -> pale yellow: lightness rises evenly, so that the
+# map reads the same in grey and for people who confuse red and green.
+_RAMP = np.array(
+    [
+        [0.18, 0.06, 0.32],
+        [0.42, 0.09, 0.43],
+        [0.66, 0.17, 0.39],
+        [0.86, 0.31, 0.28],
+        [0.96, 0.51, 0.20],
+        [0.99, 0.73, 0.32],
+        [1.00, 0.94, 0.67],
+    ],
+    dtype=np.float32,
+)
+
+
+def colourise(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Colours [..., 3] in 0..1 for values [...] in 0..1."""
+    position = np.clip(values, 0.0, 1.0) * (len(_RAMP) - 1)
+    left = np.minimum(position.astype(np.int32), len(_RAMP) - 2)
+    share = (position - left)[..., None]
+    colours: npt.NDArray[np.float32] = _RAMP[left] * (1 - share) + _RAMP[left + 1] * share
+    return colours.astype(np.float32)
+
+
+def overlay_png(
+    pixels: Pixels,
+    saliency: npt.NDArray[np.float32],
+    *,
+    margin: float = 0.0,
+    full_scale: float = 8.0,
+    opacity: float = 0.6,
+) -> bytes:
+    """PNG (RGB) of the image [H, W] under its map [h, w], longest side at most 1,024 pixels.
+
+    margin: the fraction of each side that preprocessing cut away; the map does not cover it.
+    full_scale: saliency (in logits) that gets the top colour; a stronger map sets its own scale,
+    so that a weak map looks weak. Values below zero speak against the finding: not drawn.
+    """
+    grey = Image.fromarray(np.rint(to_unit_float(pixels) * 255.0).astype(np.uint8))
+    grey.thumbnail((MAX_SIDE, MAX_SIDE))
+    width, height = grey.size
+    inner = (max(1, round(width * (1 - 2 * margin))), max(1, round(height * (1 - 2 * margin))))
+    positive = np.maximum(saliency.astype(np.float32), 0.0)
+    strength = positive / max(full_scale, float(positive.max(initial=0.0)))
+    smooth = Image.fromarray(strength, mode="F").resize(inner, Image.Resampling.BICUBIC)
+    canvas = np.zeros((height, width), dtype=np.float32)
+    top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
+    canvas[top : top + inner[1], left : left + inner[0]] = np.clip(np.asarray(smooth), 0.0, 1.0)
+    base = np.asarray(grey, dtype=np.float32)[..., None] / 255.0
+    weight = (opacity * np.sqrt(canvas))[..., None]
+    mixed = base * (1 - weight) + colourise(canvas) * weight
+    buffer = io.BytesIO()
+    Image.fromarray(np.rint(mixed * 255.0).astype(np.uint8)).save(buffer, format="PNG")
+    return buffer.getvalue()

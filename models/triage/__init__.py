@@ -1,0 +1,1 @@
+"""Triage: from a patient's words to disposition, departments, next question and advice."""

@@ -1,0 +1,212 @@
+"""From a request to facts: what the patient has, had and denies, by the words and the numbers.
+
+Later words win over earlier ones, quick replies over words, measurements over both.
+A contradiction inside one message keeps the finding present and sends the case to review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from knowledge_base.lexicon.findings import Lexicon
+from knowledge_base.rules.facts import Facts, Observation, Sex
+from models.text.findings import Finding, Reader, Reading
+from models.triage.request import TriageRequest
+
+_FEVER_C = 38.0
+"""Temperature from which fever is present (NICE NG143: 38 °C or higher)."""
+
+_HISTORY_KINDS = frozenset({"condition"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request as understood: one reading per message, and the facts for the rules."""
+
+    request: TriageRequest
+    readings: tuple[Reading, ...]
+    facts: Facts
+    language: str
+    contradictions: frozenset[str]
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Codes of the findings that the patient has now and said so, in order of mention."""
+        said = {f.code: None for r in self.readings for f in r.findings}
+        said |= dict.fromkeys(self.request.answers)
+        return tuple(
+            code
+            for code in said
+            if code in self.facts.observations
+            and self.facts.observations[code].status == "present"
+        )
+
+    @property
+    def understood(self) -> bool:
+        """Whether anything in the words was recognised at all."""
+        return bool(self.present) or bool(self.facts.history)
+
+
+class CaseReader:
+    """Builds cases with one lexicon. Pure and thread-safe."""
+
+    def __init__(self, lexicon: Lexicon, reader: Reader | None = None) -> None:
+        self._lexicon = lexicon
+        self._reader = reader or Reader()
+
+    def read(self, request: TriageRequest) -> Case:
+        """The case of a request."""
+        readings = tuple(map(self._reader.read, request.texts))
+        observations: dict[str, Observation] = {}
+        history: set[str] = set()
+        contradictions: set[str] = set()
+        speaks_for_self = any(
+            f.experiencer == "self" and f.status == "present" and f.temporality == "now"
+            for r in readings
+            for f in r.findings
+        )
+        for reading in readings:
+            said: dict[str, Observation] = {}
+            for finding in reading.findings:
+                if self._is_history(finding, speaks_for_self):
+                    history.add(finding.code)
+                if not self._is_the_patients(finding, speaks_for_self):
+                    continue
+                observation = _observe(finding)
+                earlier = said.get(finding.code)
+                if earlier and {earlier.status, observation.status} == {"present", "absent"}:
+                    contradictions.add(finding.code)
+                said[finding.code] = _merge(earlier, observation)
+            observations |= said
+        for code, status in request.answers.items():
+            if code in self._lexicon:
+                observations[code] = replace(
+                    observations.get(code, Observation(status)), status=status
+                )
+        history |= self._named([*request.conditions, *request.medicines])
+        values = {v.name: v.value for r in readings for v in r.values} | request.vitals.numbers()
+        if values.get("temperature_c", 0.0) >= _FEVER_C and "fever" in self._lexicon:
+            observations["fever"] = replace(
+                observations.get("fever", Observation("present")), status="present"
+            )
+        self._spread(observations)
+        return Case(
+            request=request,
+            readings=readings,
+            facts=self._facts(request, readings, observations, history, values),
+            language=request.language or _language(readings),
+            contradictions=frozenset(contradictions),
+        )
+
+    def _is_the_patients(self, finding: Finding, speaks_for_self: bool) -> bool:
+        """A relative's symptom is the patient's: people ask for their mothers and children."""
+        if finding.experiencer == "family" or finding.temporality == "past":
+            return False
+        relatives_disease = (
+            finding.experiencer == "relative"
+            and speaks_for_self
+            and self._lexicon[finding.code].kind in _HISTORY_KINDS
+        )
+        return not relatives_disease
+
+    def _is_history(self, finding: Finding, speaks_for_self: bool) -> bool:
+        if finding.status != "present" or finding.experiencer == "family":
+            return False
+        if finding.experiencer == "relative" and speaks_for_self:
+            return False
+        return finding.temporality == "past" or (
+            self._lexicon[finding.code].kind in _HISTORY_KINDS
+        )
+
+    def _named(self, names: Iterable[str]) -> set[str]:
+        """Codes behind names of conditions and medicines, given as codes or words."""
+        codes: set[str] = set()
+        for name in names:
+            if name in self._lexicon:
+                codes.add(name)
+            else:
+                codes |= {
+                    f.code for f in self._reader.read(name).findings if f.status == "present"
+                }
+        return codes
+
+    def _spread(self, observations: dict[str, Observation]) -> None:
+        """A present finding makes the broader ones present; a denied one denies the narrower."""
+        for code, observation in list(observations.items()):
+            if observation.status == "present":
+                for broader in self._lexicon.implied(code):
+                    known = observations.get(broader)
+                    if known is None or known.status != "present":
+                        observations[broader] = observation
+        for code in [c for c, o in observations.items() if o.status == "absent"]:
+            for narrower in self._lexicon.narrower(code):
+                observations.setdefault(narrower, Observation("absent"))
+
+    def _facts(
+        self,
+        request: TriageRequest,
+        readings: tuple[Reading, ...],
+        observations: dict[str, Observation],
+        history: set[str],
+        values: dict[str, float],
+    ) -> Facts:
+        stated_age = next((r.age_years for r in readings if r.age_years is not None), None)
+        stated_sex: Sex | None = next((r.sex for r in readings if r.sex is not None), None)
+        pregnancy = observations.get("pregnancy")
+        pregnant = request.pregnant
+        if pregnant is None and pregnancy and pregnancy.status != "unknown":
+            pregnant = pregnancy.status == "present"
+        if pregnant is None and "gestation_weeks" in values:
+            pregnant = True
+        if pregnant:
+            observations["pregnancy"] = Observation("present")
+            history.add("pregnancy")
+        postpartum = True if "postpartum" in history else None
+        sex = request.sex or stated_sex
+        if pregnant or postpartum:
+            sex = "female"
+        return Facts(
+            age_years=stated_age if request.age_years is None else request.age_years,
+            sex=sex,
+            pregnant=pregnant,
+            postpartum=postpartum,
+            consciousness=request.vitals.consciousness,
+            observations=observations,
+            history=frozenset(history).union(*(self._lexicon.implied(c) for c in history)),
+            values=values,
+        )
+
+
+def _observe(finding: Finding) -> Observation:
+    return Observation(
+        finding.status,
+        finding.severity,
+        finding.duration_hours,
+        finding.sudden,
+        finding.worsening,
+    )
+
+
+def _merge(earlier: Observation | None, later: Observation) -> Observation:
+    """Two mentions in one message: present wins over absent, absent over unknown."""
+    if earlier is None:
+        return later
+    order = {"present": 0, "absent": 1, "unknown": 2}
+    first, second = sorted((earlier, later), key=lambda o: order[o.status])
+    if first.status != second.status:
+        return first
+    severities = [s for s in (first.severity, second.severity) if s is not None]
+    durations = [d for d in (first.duration_hours, second.duration_hours) if d is not None]
+    return Observation(
+        first.status,
+        max(severities, default=None),
+        durations[0] if durations else None,
+        first.sudden or second.sudden,
+        first.worsening or second.worsening,
+    )
+
+
+def _language(readings: tuple[Reading, ...]) -> str:
+    """The language of the last message that has one."""
+    return next((r.language for r in reversed(readings) if r.language != "unknown"), "unknown")

@@ -1,0 +1,93 @@
+"""The next question: the one whose answer could raise the urgency most.
+
+For every rule that is undecided and already touched by something the patient has, each of
+its unknown findings is tried as present; a finding that makes the rule fire is worth the
+levels of urgency gained, weighed by how many rules it would make fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from knowledge_base.lexicon.findings import Lexicon
+from knowledge_base.rules.conditions import finding_truth
+from knowledge_base.rules.facts import Facts, Observation
+from knowledge_base.rules.ruleset import Rule
+
+_LEVELS = 5
+_ASK = {
+    "zh": {
+        "condition": "您（或患者）有没有“{name}”的情况？",
+        "event": "最近有没有发生过{name}？",
+        "exposure": "最近有没有接触过{name}？",
+        "other": "现在有没有{name}？",
+    },
+    "en": {
+        "condition": "Do you (or the patient) have {name}?",
+        "event": "Has this happened recently: {name}?",
+        "exposure": "Has there been any {name} recently?",
+        "other": "Is there any {name} now?",
+    },
+}
+CHOICES = (
+    ("present", {"zh": "有", "en": "Yes"}),
+    ("absent", {"zh": "没有", "en": "No"}),
+    ("unknown", {"zh": "不清楚", "en": "Not sure"}),
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about one finding, and the rule that wants to know."""
+
+    code: str
+    zh: str
+    en: str
+    rule: Rule
+
+
+def next_question(
+    facts: Facts, level: int, undecided: Iterable[Rule], lexicon: Lexicon
+) -> Question | None:
+    """The best question, or None when no single answer could raise the urgency.
+
+    `level` is the disposition so far. Findings whose status was answered, "unknown" too,
+    are not asked again.
+    """
+    gains: dict[str, tuple[float, Rule]] = {}
+    for rule in undecided:
+        if rule.disposition >= level or not _touched(rule, facts):
+            continue
+        for code in sorted(rule.needs):
+            if code in facts.observations or code in facts.history or code not in lexicon:
+                continue
+            if lexicon[code].kind == "request":
+                continue
+            supposed = replace(
+                facts, observations={**facts.observations, code: Observation("present")}
+            )
+            if rule.condition.evaluate(supposed) is True:
+                gain = float(_LEVELS ** (level - rule.disposition))
+                total, best = gains.get(code, (0.0, rule))
+                better = rule if rule.disposition < best.disposition else best
+                gains[code] = (total + gain, better)
+    if not gains:
+        return None
+    code = max(sorted(gains), key=lambda c: gains[c][0])
+    concept = lexicon[code]
+    kind = concept.kind if concept.kind in _ASK["zh"] else "other"
+    return Question(
+        code,
+        _ASK["zh"][kind].format(name=concept.zh),
+        _ASK["en"][kind].format(name=concept.en),
+        gains[code][1],
+    )
+
+
+def _touched(rule: Rule, facts: Facts) -> bool:
+    """Whether something the patient has is among what the rule looks at."""
+    return any(
+        finding_truth(facts, code) is True or code in facts.history
+        for code in rule.condition.findings()
+    )

@@ -1,0 +1,48 @@
+"""Joining the tensors of several requests to one batch, and splitting the outputs again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.backends import Tensor, Tensors
+
+
+def cost_of(tensors: Tensors) -> int:
+    """Elements of the largest tensor: tokens for text, pixels for images."""
+    return max((int(t.size) for t in tensors.values()), default=1)
+
+
+def join(requests: Sequence[Tensors]) -> dict[str, Tensor]:
+    """One batch from rows: axis 0 is concatenated, other axes padded with zeros to the longest.
+
+    A model whose rows differ in length must ignore zero padding; the repository's tests
+    check batch invariance of every shipped model.
+    """
+    if len(requests) == 1:
+        return dict(requests[0])
+    return {name: _stack([r[name] for r in requests]) for name in requests[0]}
+
+
+def _stack(tensors: Sequence[Tensor]) -> Tensor:
+    shape = tuple(max(sizes) for sizes in zip(*(t.shape[1:] for t in tensors), strict=True))
+    if all(t.shape[1:] == shape for t in tensors):
+        return np.concatenate(tensors)
+    rows = sum(t.shape[0] for t in tensors)
+    batch = np.zeros((rows, *shape), dtype=tensors[0].dtype)
+    at = 0
+    for tensor in tensors:
+        block = tuple(slice(size) for size in tensor.shape[1:])
+        batch[(slice(at, at + tensor.shape[0]), *block)] = tensor
+        at += tensor.shape[0]
+    return batch
+
+
+def split(outputs: Tensors, rows: Sequence[int]) -> list[dict[str, Tensor]]:
+    """The outputs of each request again, `rows[i]` rows for request i."""
+    ends = np.cumsum(rows)
+    return [
+        {name: output[end - count : end] for name, output in outputs.items()}
+        for end, count in zip(ends, rows, strict=True)
+    ]

@@ -1,0 +1,73 @@
+"""All settings, in one place. Environment `FENZHEN_…`, a `.env` file or the command line.
+
+Each field's description is what the documentation shows; a test keeps them the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.repository import SHIPPED
+
+
+class Settings(BaseSettings):
+    """One server's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="FENZHEN_", env_file=".env", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    var: Path = Field(Path("var"), description="Folder for the SQLite file and the images.")
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL; the default is SQLite in `var`."
+    )
+    models: Path = Field(SHIPPED, description="Folder of the model repository.")
+    allow_noncommercial: bool = Field(
+        False, description="Load models learned on non-commercial data sets (evaluation only)."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log entries to write."
+    )
+    max_text_chars: int = Field(
+        8_000, ge=100, description="Longest patient text in characters, all messages together."
+    )
+    max_messages: int = Field(50, ge=1, description="Most messages in one triage or consult.")
+    max_body_bytes: int = Field(
+        1_000_000, ge=1_000, description="Largest JSON body in bytes."
+    )
+    max_image_bytes: int = Field(
+        32_000_000, ge=1_000, description="Largest image upload in bytes, all files together."
+    )
+    max_image_pixels: int = Field(
+        50_000_000, ge=10_000, description="Most pixels of an image, read from its header."
+    )
+    max_files: int = Field(8, ge=1, description="Most files in one imaging study.")
+    inference_timeout_s: float = Field(
+        10.0, gt=0, description="Longest wait for a model before a request is given up."
+    )
+    queue_capacity: int = Field(256, ge=2, description="Most requests that wait per model.")
+    queue_reserved: int = Field(
+        32, ge=1, description="Places of the queue kept for emergencies."
+    )
+    max_batch: int = Field(16, ge=1, description="Most requests in one batch.")
+    model_threads: int = Field(
+        2, ge=1, description="Threads inside one network; more than the cores slows all down."
+    )
+    lease_seconds: int = Field(
+        600, ge=5, description="How long a claimed review stays claimed without a heartbeat."
+    )
+    session_hours: int = Field(
+        12, ge=1, description="How long a physician stays signed in to the console."
+    )
+    emergency_number: str = Field(
+        "120", pattern=r"^\d{2,8}$", description="Ambulance number shown to patients."
+    )
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.var / 'fenzhen.sqlite3'}"

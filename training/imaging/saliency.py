@@ -1,0 +1,65 @@
+"""Is the saliency map about the image and the learned weights? Two sanity checks, as numbers.
+
+Model randomisation (Adebayo et al., NeurIPS 2018): maps of the trained network must not resemble
+maps of the same network with random weights. Localisation: how much of the map lies in the middle
+of the picture, where the lungs are, and how far the score survives when the middle is blanked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.metrics import auc
+from training.imaging.config import ImagingConfig
+from training.imaging.fit import build_net
+
+Floats = npt.NDArray[np.float32]
+
+
+def randomised_maps(config: ImagingConfig, inputs: Floats, seed: int) -> Floats:
+    """Class-activation maps [N, h, w] of a network with fresh random weights."""
+    torch.manual_seed(seed)
+    net = build_net(config).eval()
+    with torch.inference_mode():
+        maps: Floats = net(torch.from_numpy(inputs)).saliency.numpy()
+    return maps
+
+
+def mean_rank_correlation(one: Floats, other: Floats) -> float:
+    """Mean Spearman correlation over images of two stacks of maps [N, h, w]."""
+    a, b = (_ranks(m.reshape(len(m), -1)) for m in (one, other))
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1)) + 1e-9
+    return float(np.mean((a * b).sum(axis=1) / scale))
+
+
+def _ranks(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    ranks: npt.NDArray[np.float64] = rows.argsort(axis=1).argsort(axis=1).astype(np.float64)
+    return ranks
+
+
+def central_share(maps: Floats, fraction: float = 0.75) -> float:
+    """Share of positive saliency inside the central square of that side; its area is the base."""
+    side = maps.shape[-1]
+    edge = round(side * (1 - fraction) / 2)
+    positive = np.maximum(maps, 0.0)
+    total = positive.sum(axis=(1, 2))
+    inner = positive[:, edge : side - edge, edge : side - edge].sum(axis=(1, 2))
+    seen = total > 0
+    return float(np.mean(inner[seen] / total[seen])) if seen.any() else float("nan")
+
+
+def blank_centre(inputs: Floats, fraction: float = 0.75) -> Floats:
+    """Inputs [N, 1, S, S] with the central square set to zero: only the surround is left."""
+    side = inputs.shape[-1]
+    edge = round(side * (1 - fraction) / 2)
+    out = inputs.copy()
+    out[:, :, edge : side - edge, edge : side - edge] = 0.0
+    return out
+
+
+def surround_auc(positive: npt.NDArray[np.bool_], logits: Floats) -> float:
+    """AUC of logits [N, 2] found on blanked inputs; near 0.5 when the lungs carry the score."""
+    return auc(positive, (logits[:, 1] - logits[:, 0]).astype(np.float64))
