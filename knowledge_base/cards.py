@@ -16,11 +16,11 @@ from typing import Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from knowledge_base.language import Language
 from knowledge_base.yaml_files import ContentError
 
 FOLDER = Path(__file__).parent / "content" / "cards"
 
-Language = Literal["zh", "en"]
 Section = Literal[
     "when_to_worry", "ask", "examine", "first_steps", "refer", "self_care", "follow_up"
 ]

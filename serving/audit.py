@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from serving.storage.canonical import canonical, sha256_of
@@ -61,6 +61,19 @@ class AuditEvent:
 
 
 @dataclass(frozen=True)
+class _Link:
+    """What an event's hash is taken over; `detail` is canonical JSON text."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: str
+    prev_hash: str
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """What a verification found. `events` counts those that were intact before the first bad."""
 
@@ -86,27 +99,27 @@ def append(
     """
     words = dict(detail or {})
     _check(actor, action, subject, words)
-    head = session.execute(
-        select(AuditHeadRow)
+    end = session.execute(
+        select(AuditHeadRow.seq, AuditHeadRow.hash)
         .where(AuditHeadRow.id == HEAD_ID)
         .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one()
-    row = AuditEventRow(
-        seq=head.seq + 1,
-        at=at,
+    ).one()
+    link = _Link(
+        seq=end.seq + 1,
+        at=at.astimezone(UTC),
         actor=actor,
         action=action,
         subject=subject,
         detail=canonical(words).decode("ascii"),
-        prev_hash=head.hash,
-        hash="",
+        prev_hash=end.hash,
     )
-    row.hash = _hash(row)
-    session.add(row)
-    head.seq, head.hash = row.seq, row.hash
-    session.flush()
-    return AuditHead(row.seq, row.hash)
+    digest = _hash(link)
+    session.execute(insert(AuditEventRow).values(**asdict(link), hash=digest))
+    session.execute(
+        update(AuditHeadRow).where(AuditHeadRow.id == HEAD_ID).values(seq=link.seq, hash=digest),
+        execution_options={"synchronize_session": False},
+    )
+    return AuditHead(link.seq, digest)
 
 
 def head(db: Database) -> AuditHead:
@@ -179,16 +192,16 @@ def _fault(row: AuditEventRow, seq: int, previous: str, anchor: AuditHead | None
     return None
 
 
-def _hash(row: AuditEventRow) -> str:
+def _hash(link: _Link | AuditEventRow) -> str:
     return sha256_of(
         {
-            "seq": row.seq,
-            "at": row.at.isoformat(timespec="microseconds"),
-            "actor": row.actor,
-            "action": row.action,
-            "subject": row.subject,
-            "detail": row.detail,
-            "prev_hash": row.prev_hash,
+            "seq": link.seq,
+            "at": link.at.isoformat(timespec="microseconds"),
+            "actor": link.actor,
+            "action": link.action,
+            "subject": link.subject,
+            "detail": link.detail,
+            "prev_hash": link.prev_hash,
         }
     )
 

@@ -36,9 +36,7 @@ class Settings(BaseSettings):
         8_000, ge=100, description="Longest patient text in characters, all messages together."
     )
     max_messages: int = Field(50, ge=1, description="Most messages in one triage or consult.")
-    max_body_bytes: int = Field(
-        1_000_000, ge=1_000, description="Largest JSON body in bytes."
-    )
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest JSON body in bytes.")
     max_image_bytes: int = Field(
         32_000_000, ge=1_000, description="Largest image upload in bytes, all files together."
     )
@@ -50,9 +48,7 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Longest wait for a model before a request is given up."
     )
     queue_capacity: int = Field(256, ge=2, description="Most requests that wait per model.")
-    queue_reserved: int = Field(
-        32, ge=1, description="Places of the queue kept for emergencies."
-    )
+    queue_reserved: int = Field(32, ge=1, description="Places of the queue kept for emergencies.")
     max_batch: int = Field(16, ge=1, description="Most requests in one batch.")
     model_threads: int = Field(
         2, ge=1, description="Threads inside one network; more than the cores slows all down."

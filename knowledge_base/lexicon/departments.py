@@ -140,7 +140,9 @@ def _read(path: Path) -> Crosswalk:
     if strange:
         raise ValueError(f"{path.name}: codes that departments.yaml lacks: {sorted(strange)}")
     candidates = {code: tuple(labels) for code, labels in raw["to_label"].items()}
-    return Crosswalk(raw["name"], MappingProxyType(raw["to_code"]), MappingProxyType(candidates), rules)
+    return Crosswalk(
+        raw["name"], MappingProxyType(raw["to_code"]), MappingProxyType(candidates), rules
+    )
 
 
 @lru_cache(maxsize=1)

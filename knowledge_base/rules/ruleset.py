@@ -11,17 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from knowledge_base.language import Language
 from knowledge_base.rules.conditions import Condition, Truth, parse_condition
 from knowledge_base.rules.facts import Facts
 from knowledge_base.yaml_files import ContentError, read_yaml
 
 FOLDER = Path(__file__).parent
-
-Language = Literal["zh", "en"]
 
 
 class Source(BaseModel):
@@ -167,9 +165,7 @@ def read_rules(folder: Path = FOLDER) -> RuleSet:
 def _parse(entry: object, sources: dict[str, Source], file: str) -> Rule:
     try:
         text = RuleText.model_validate(entry)
-        return Rule(
-            text, parse_condition(text.when), tuple(sources[key] for key in text.sources)
-        )
+        return Rule(text, parse_condition(text.when), tuple(sources[key] for key in text.sources))
     except (ValidationError, ContentError) as error:
         raise ContentError(f"{file}: {entry!r:.120}: {error}") from error
     except KeyError as error:

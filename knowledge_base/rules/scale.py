@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from knowledge_base.rules.ruleset import FOLDER, Language
+from knowledge_base.language import Language
+from knowledge_base.rules.ruleset import FOLDER
 from knowledge_base.yaml_files import read_yaml
 
 

@@ -133,7 +133,8 @@ def _decode_raster(
 def _to_grey(image: Image.Image) -> tuple[npt.NDArray[np.float32], float]:
     """Grey float32 [H, W] in 0..1 and the spread between colour channels."""
     if image.mode.startswith("I"):  # I;16 and I: 16 significant bits
-        return np.asarray(image, dtype=np.float32).clip(0, 65535) / np.float32(65535.0), 0.0
+        deep = np.asarray(image).astype(np.float32)
+        return np.clip(deep / np.float32(65535.0), 0.0, 1.0).astype(np.float32), 0.0
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0), 0.0
     solid = Image.new("RGBA", image.size, (0, 0, 0, 255))

@@ -119,7 +119,8 @@ def _unit_range(
     low, high = float(seen.min()), float(seen.max())
     if high <= low:
         return np.zeros_like(finite, dtype=np.float32)
-    return np.clip((finite - low) / (high - low), 0.0, 1.0).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = np.clip((finite - low) / (high - low), 0.0, 1.0)
+    return scaled.astype(np.float32)
 
 
 def _metadata(dataset: Dataset) -> DicomMetadata:

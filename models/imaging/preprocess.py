@@ -1,4 +1,4 @@
-"""The one way an image becomes a classifier's input: training, evaluation and serving call it alike.
+"""The one way an image becomes a classifier's input, in training, evaluation and serving alike.
 
 Relies on numpy and Pillow only. It never looks at a label, a file name or a batch: the same pixels
 give the same tensor whoever else is in the batch.
@@ -88,8 +88,8 @@ def equalise(image: FloatImage, reference: float) -> FloatImage:
     position = np.clip((image - low) * (_BINS / (high - low)), 0.0, _BINS)
     left = np.minimum(position.astype(np.int32), _BINS - 1)
     fraction = position - left
-    ranks = cdf[left] * (1.0 - fraction) + cdf[left + 1] * fraction
-    return ranks.astype(np.float32)
+    ranks: FloatImage = (cdf[left] * (1.0 - fraction) + cdf[left + 1] * fraction).astype(np.float32)
+    return ranks
 
 
 def _cut_margin(image: FloatImage, margin: float) -> FloatImage:

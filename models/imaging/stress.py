@@ -20,25 +20,26 @@ Transform = Callable[[GreyImage, np.random.Generator], GreyImage]
 
 
 def _quantise(values: npt.NDArray[np.floating]) -> GreyImage:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    levels: GreyImage = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return levels
 
 
 def _gain(factor: float) -> Transform:
-    def transform(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    def transform(image: GreyImage, _: np.random.Generator) -> GreyImage:
         return _quantise(image.astype(np.float32) * factor)
 
     return transform
 
 
 def _gamma(exponent: float) -> Transform:
-    def transform(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    def transform(image: GreyImage, _: np.random.Generator) -> GreyImage:
         return _quantise((image.astype(np.float32) / 255.0) ** exponent * 255.0)
 
     return transform
 
 
 def _contrast(factor: float) -> Transform:
-    def transform(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    def transform(image: GreyImage, _: np.random.Generator) -> GreyImage:
         values = image.astype(np.float32)
         return _quantise((values - values.mean()) * factor + values.mean())
 
@@ -46,7 +47,7 @@ def _contrast(factor: float) -> Transform:
 
 
 def _crop(fraction: float) -> Transform:
-    def transform(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    def transform(image: GreyImage, _: np.random.Generator) -> GreyImage:
         height, width = image.shape
         box = (width * fraction, height * fraction, width * (1 - fraction), height * (1 - fraction))
         resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=box)
@@ -56,7 +57,7 @@ def _crop(fraction: float) -> Transform:
 
 
 def _rotate(degrees: float) -> Transform:
-    def transform(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    def transform(image: GreyImage, _: np.random.Generator) -> GreyImage:
         turned = Image.fromarray(image).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=0)
         return np.asarray(turned, dtype=np.uint8)
 
@@ -64,7 +65,7 @@ def _rotate(degrees: float) -> Transform:
 
 
 def _jpeg(quality: int) -> Transform:
-    def transform(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    def transform(image: GreyImage, _: np.random.Generator) -> GreyImage:
         buffer = io.BytesIO()
         Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
         return np.asarray(Image.open(buffer).convert("L"), dtype=np.uint8)
@@ -73,7 +74,7 @@ def _jpeg(quality: int) -> Transform:
 
 
 def _blur(sigma_fraction: float) -> Transform:
-    def transform(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    def transform(image: GreyImage, _: np.random.Generator) -> GreyImage:
         radius = sigma_fraction * image.shape[1]
         return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 

@@ -31,8 +31,6 @@ class Task(Protocol[RequestT, ResultT]):
         ...
 
 
-def run_alone(
-    task: Task[RequestT, ResultT], backend: Backend, request: RequestT
-) -> ResultT:
+def run_alone(task: Task[RequestT, ResultT], backend: Backend, request: RequestT) -> ResultT:
     """The three steps without an engine, for evaluation, tests and replay."""
     return task.finish(request, backend.run(task.prepare(request)))

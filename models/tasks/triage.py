@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge_base.cards import Card, cards
-from knowledge_base.lexicon.departments import departments
+from knowledge_base.language import Language
+from knowledge_base.lexicon.departments import taxonomy
 from knowledge_base.lexicon.findings import Lexicon, lexicon
 from knowledge_base.rules.conditions import finding_truth
-from knowledge_base.rules.ruleset import Language, Rule, RuleSet, Verdict, rules
+from knowledge_base.rules.ruleset import Rule, RuleSet, Verdict, rules
 from knowledge_base.rules.scale import dispositions
 from models.backends import Tensors
 from models.manifest import Manifest
@@ -100,9 +101,7 @@ class TriageTask:
         red = tuple(self._rule(r, case) for r in verdict.fired if r.disposition < ROUTINE)
         scale = dispositions()[request.level]
         reasons = _review_reasons(request, crisis, unsure)
-        question = next_question(
-            case.facts, request.level, verdict.undecided, self._lexicon
-        )
+        question = next_question(case.facts, request.level, verdict.undecided, self._lexicon)
         return TriageResult(
             label=AI_LABEL,
             language=language,
@@ -151,12 +150,12 @@ class TriageTask:
                 (first, routed.get(first, 0.0)),
                 *(item for item in ranked if item[0] != first),
             ][:_MOST_DEPARTMENTS]
-        taxonomy = departments()
+        known = taxonomy()
         return tuple(
             DepartmentResult(
                 code=code,
-                name={"zh": taxonomy[code].zh, "en": taxonomy[code].en},
-                parent={"zh": taxonomy.parent(code).zh, "en": taxonomy.parent(code).en},
+                name={"zh": known.departments[code].zh, "en": known.departments[code].en},
+                parent={"zh": known.parent_of(code).zh, "en": known.parent_of(code).en},
                 probability=round(p, 4),
             )
             for code, p in ranked
@@ -208,9 +207,7 @@ def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewR
         reasons.append("crisis")
     if not judged.case.understood:
         reasons.append("not_understood")
-    if judged.case.contradictions:
-        reasons.append("contradiction")
-    if unsure and judged.level == URGENT:
+    if judged.case.contradictions or (unsure and judged.level == URGENT):
         reasons.append("low_confidence")
     return tuple(reasons)
 

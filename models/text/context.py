@@ -133,7 +133,9 @@ class ContextReader:
         cues_ = self._cues
         sentence = self._sentence(mention)
         scope = mention.start - len(
-            self._masked[:mention.start][_last_end(cues_.terminator, self._masked[: mention.start]):]
+            self._masked[: mention.start][
+                _last_end(cues_.terminator, self._masked[: mention.start]) :
+            ]
         )
         left = self._masked[scope : mention.start]
         right = self._masked[mention.end : sentence[1]]
@@ -158,9 +160,7 @@ class ContextReader:
         end = sentence[1] if comma < 0 else min(comma, sentence[1])
         return self._text[start:end]
 
-    def _status(
-        self, mention: Mention, left: str, right: str, sentence: tuple[int, int]
-    ) -> Status:
+    def _status(self, mention: Mention, left: str, right: str, sentence: tuple[int, int]) -> Status:
         negated = mention.negations % 2 == 1
         if mention.negations > 0 and not negated:
             return "present"

@@ -119,11 +119,15 @@ def _duration_of(
         if _SENTENCE.search(between):
             continue
         distance = len(between) + (0.0 if after else 0.5)
-        distance += 100.0 * sum(
-            min(mention.end, duration.end) <= m.start < max(mention.start, duration.start)
-            for m in mentions
-            if m is not mention
-        ) * ("," in between)
+        distance += (
+            100.0
+            * sum(
+                min(mention.end, duration.end) <= m.start < max(mention.start, duration.start)
+                for m in mentions
+                if m is not mention
+            )
+            * ("," in between)
+        )
         if best is None or distance < best[0]:
             best = (distance, duration.hours)
     return None if best is None else best[1]

@@ -87,7 +87,9 @@ _PRESSURE = re.compile(
     rf"(?:\s*(?:/|over|-|和|,?\s*低压)\s*(?P<d>{_N}))?"
 )
 _AGE_YEARS = re.compile(rf"(?P<n>{_N})\s*(?:周岁|岁)(?P<half>半)?")
-_AGE_MONTHS_ZH = re.compile(rf"(?P<n>{_N})个(?P<half>半)?月(?:大|的?(?:宝宝|孩子|婴儿|娃|女儿|儿子))")
+_AGE_MONTHS_ZH = re.compile(
+    rf"(?P<n>{_N})个(?P<half>半)?月(?:大|的?(?:宝宝|孩子|婴儿|娃|女儿|儿子))"
+)
 _AGE_EN = re.compile(
     r"(?P<n>\d+(?:\.\d+)?)[\s-]*(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
     r"[\s-]*(?:old|/o|y/?o)\b"
@@ -118,7 +120,7 @@ def find_values(text: str) -> list[Value]:
             number = parse_number(match["n"])
             tail = match.groupdict().get("tail")
             if number is not None and tail:
-                number += (0.5 if tail == "半" else (parse_number(tail) or 0) / 10)
+                number += 0.5 if tail == "半" else (parse_number(tail) or 0) / 10
             keep(name, None if number is None else convert(number), *match.span())
     for match in _PRESSURE.finditer(text):
         keep("systolic_bp", parse_number(match["s"]), *match.span())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from knowledge_base.cards import Card, Language, Passage, Section
+from knowledge_base.cards import Card, Passage, Section
+from knowledge_base.language import Language
 from models.triage.result import CitedPassage
 
 _MOST_CARDS = 2

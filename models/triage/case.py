@@ -38,8 +38,7 @@ class Case:
         return tuple(
             code
             for code in said
-            if code in self.facts.observations
-            and self.facts.observations[code].status == "present"
+            if code in self.facts.observations and self.facts.observations[code].status == "present"
         )
 
     @property
@@ -115,9 +114,7 @@ class CaseReader:
             return False
         if finding.experiencer == "relative" and speaks_for_self:
             return False
-        return finding.temporality == "past" or (
-            self._lexicon[finding.code].kind in _HISTORY_KINDS
-        )
+        return finding.temporality == "past" or (self._lexicon[finding.code].kind in _HISTORY_KINDS)
 
     def _named(self, names: Iterable[str]) -> set[str]:
         """Codes behind names of conditions and medicines, given as codes or words."""
@@ -126,9 +123,7 @@ class CaseReader:
             if name in self._lexicon:
                 codes.add(name)
             else:
-                codes |= {
-                    f.code for f in self._reader.read(name).findings if f.status == "present"
-                }
+                codes |= {f.code for f in self._reader.read(name).findings if f.status == "present"}
         return codes
 
     def _spread(self, observations: dict[str, Observation]) -> None:

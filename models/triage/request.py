@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from knowledge_base.language import Language
 from knowledge_base.rules.facts import Consciousness, Sex, Status
 from models.text.values import PLAUSIBLE
-
-Language = Literal["zh", "en"]
 
 
 def _measured(name: str, what: str) -> object:
@@ -43,7 +42,9 @@ class Vitals(BaseModel):
 
     def numbers(self) -> dict[str, float]:
         """The values that were given, by name."""
-        return {k: v for k, v in self.model_dump(exclude={"consciousness"}).items() if v is not None}
+        return {
+            k: v for k, v in self.model_dump(exclude={"consciousness"}).items() if v is not None
+        }
 
 
 class TriageRequest(BaseModel):

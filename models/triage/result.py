@@ -11,11 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from knowledge_base.cards import CardSource, Section
+from knowledge_base.language import Bilingual, Language
 from knowledge_base.rules.facts import Status
-from knowledge_base.rules.ruleset import Language, Source
+from knowledge_base.rules.ruleset import Source
 from models.text.context import Experiencer, Temporality
-
-Bilingual = dict[Language, str]
 
 AI_LABEL: Bilingual = {
     "zh": "本回答由人工智能生成，仅供参考，不能代替医生诊断；由医生签字后才成为医疗意见。",
@@ -23,7 +22,7 @@ AI_LABEL: Bilingual = {
     "medical opinion only when a physician signs it.",
 }
 
-ReviewReason = Literal["crisis", "not_understood", "low_confidence", "contradiction"]
+ReviewReason = Literal["crisis", "not_understood", "low_confidence"]
 
 
 class _Frozen(BaseModel):

@@ -115,7 +115,7 @@ class Augmenter:
         return x + amount * (x - smooth)
 
     def _shading(self, x: Tensor) -> Tensor:
-        """A smooth multiplicative field: heel effect, rotation, uneven backlight of a photograph."""
+        """A smooth multiplicative field: heel effect, rotation, uneven backlight."""
         n = len(x)
         coarse = torch.randn(n, 1, 3, 3, generator=self._torch) * 0.22
         field = functional.interpolate(coarse, size=x.shape[-2:], mode="bicubic")

@@ -135,4 +135,5 @@ def fit_gaussian(features: Floats) -> tuple[Doubles, Doubles]:
 def mahalanobis(features: Floats, mean: Doubles, precision: Doubles) -> Doubles:
     """Squared Mahalanobis distance of each row [N]."""
     centred = np.asarray(features, dtype=np.float64) - mean
-    return np.einsum("nd,de,ne->n", centred, precision, centred)
+    squared: Doubles = np.einsum("nd,de,ne->n", centred, precision, centred)
+    return squared

@@ -56,9 +56,14 @@ class OptimisationConfig(_Strict):
 
 
 class OperatingConfig(_Strict):
-    """Where threshold, prediction sets and out-of-distribution limit are put, on held-out data."""
+    """Where threshold, prediction sets and out-of-distribution limit are put, on held-out data.
 
-    min_sensitivity: float = 0.95
+    `training.imaging.calibrate.choose_threshold` says what the first three do.
+    """
+
+    min_sensitivity: float = 0.96
+    min_specificity: float = 0.9
+    lean: float = Field(ge=0, le=1, default=0.75)
     coverage: float = 0.9
     ood_quantile: float = 0.99
     ood_components: int = 31

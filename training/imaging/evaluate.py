@@ -4,6 +4,7 @@ its saliency means anything. Works on the exported ONNX file, so the figures are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ def binary_metrics(
 
 
 def _metric(value: float, bounds: Interval) -> Metric:
-    low, high = (None if np.isnan(b) else round(b, 4) for b in bounds)
+    low, high = (None if math.isnan(b) else round(b, 4) for b in bounds)
     return Metric(value=round(value, 4), low=low, high=high)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from training.imaging.calibrate import Projection
 from training.imaging.net import SalientResNet
 
+Floats = npt.NDArray[np.float32]
 OPSET = 17
 OUTPUTS = ("logits", "features", "saliency")
 _MIN_HALF_ELEMENTS = 256
@@ -37,12 +39,9 @@ class ServedNet(nn.Module):
     ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.projected = projection is not None
+        self.project: nn.Module = nn.Identity()
         if projection is not None:
-            self.register_buffer("mean", torch.tensor(projection.mean).float())
-            self.register_buffer("basis", torch.tensor(projection.basis).float())
-            self.register_buffer("deviation", torch.tensor(projection.deviation).float())
-            self.register_buffer("residual", torch.tensor([projection.residual_scale]).float())
+            self.project = ProjectionLayer(projection)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
@@ -51,14 +50,40 @@ class ServedNet(nn.Module):
         logits = sum((o.logits for o in outputs[1:]), outputs[0].logits) * share
         saliency = sum((o.saliency for o in outputs[1:]), outputs[0].saliency) * share
         pooled = torch.cat([o.features for o in outputs], dim=1)
-        return logits, self._project(pooled) if self.projected else pooled, saliency
+        return logits, self.project(pooled), saliency
 
-    def _project(self, pooled: Tensor) -> Tensor:
+
+class ProjectionLayer(nn.Module):
+    """`training.imaging.calibrate.Projection` as a layer: [N, D] -> [N, K + 1]."""
+
+    mean: Tensor
+    basis: Tensor
+    deviation: Tensor
+    residual: Tensor
+
+    def __init__(self, projection: Projection) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(projection.mean).float())
+        self.register_buffer("basis", torch.tensor(projection.basis).float())
+        self.register_buffer("deviation", torch.tensor(projection.deviation).float())
+        self.register_buffer("residual", torch.tensor([projection.residual_scale]).float())
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Whitened coordinates and the size of what they leave over."""
         centred = pooled - self.mean
         coordinates = centred @ self.basis
         left = centred - coordinates @ self.basis.t()
         size = (left * left).sum(1, keepdim=True).sqrt() / self.residual
         return torch.cat([coordinates / self.deviation, size], dim=1)
+
+
+def pooled_features(members: Sequence[SalientResNet], inputs: Floats) -> Floats:
+    """The members' pooled features side by side [N, D], for fitting a projection."""
+    net = ServedNet(members).eval()
+    with torch.inference_mode():
+        parts = [net(torch.from_numpy(inputs[i : i + 128]))[1] for i in range(0, len(inputs), 128)]
+    pooled: Floats = torch.cat(parts).numpy()
+    return pooled
 
 
 def export_onnx(net: ServedNet, size: int, path: Path) -> None:
@@ -101,7 +126,7 @@ def store_as_half(model: onnx.ModelProto) -> None:
         graph.node.insert(0, node)
 
 
-def parity(net: ServedNet, outputs: dict[str, np.ndarray], inputs: np.ndarray) -> dict[str, float]:
+def parity(net: ServedNet, outputs: dict[str, Floats], inputs: Floats) -> dict[str, float]:
     """Largest absolute differences, torch (fp32 weights) against the ONNX file's outputs."""
     with torch.inference_mode():
         reference = net.eval()(torch.from_numpy(inputs))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.imaging.preprocess import PreprocessSpec, preprocess
-from models.imaging.stress import STRESS, apply_stress
+from models.imaging.stress import apply_stress
 from models.metrics import auc
 from training.imaging.augment import Augmenter
 from training.imaging.config import ImagingConfig, OptimisationConfig
@@ -88,7 +88,8 @@ class Fitter:
         self.config, self.options, self.folder = config, config.optimisation, folder
         self.seed = seed
         self.device = device_of_choice()
-        self.net = build_net(config).to(self.device, memory_format=torch.channels_last)
+        self.net = build_net(config).to(self.device)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             _parameter_groups(self.net, self.options.weight_decay), lr=self.options.learning_rate
@@ -251,7 +252,7 @@ def build_net(config: ImagingConfig) -> SalientResNet:
 def balanced_draws(
     labels: npt.NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """`count` rows, equally many of each class, shuffled; rows repeat only when a class runs out."""
+    """`count` rows, as many of each class, shuffled; rows repeat only when a class runs out."""
     classes = np.unique(labels)
     drawn = []
     for c in classes:
@@ -284,6 +285,3 @@ def _warmup_cosine(options: OptimisationConfig) -> Callable[[int], float]:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
 
     return factor
-
-
-STRESS_NAMES = tuple(STRESS)

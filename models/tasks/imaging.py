@@ -1,0 +1,272 @@
+"""An image classifier as a task: who may be scored, tensors, calibrated opinion with abstention.
+
+A patient outside of the population that the model learned from gets no score at all; neither
+does a picture that is unfit or unlike the training images. All of these go to a physician.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from knowledge_base.language import Bilingual
+from models.backends import Tensors
+from models.calibration import ood_score, prediction_set, softmax
+from models.imaging.decode import DecodedImage
+from models.imaging.preprocess import PreprocessSpec, preprocess
+from models.imaging.quality import check_quality
+from models.manifest import Manifest
+
+Abstention = Literal[
+    "age_unknown",
+    "age_outside_population",
+    "age_contradiction",
+    "wrong_modality",
+    "wrong_body_part",
+    "unfit_image",
+    "out_of_distribution",
+    "undecided",
+]
+ABSTENTIONS: dict[Abstention, Bilingual] = {
+    "age_unknown": {
+        "zh": "年龄未知：模型只学过特定年龄的影像，不给出评分。",
+        "en": "Age unknown: the model knows one age group only and gives no score.",
+    },
+    "age_outside_population": {
+        "zh": "年龄超出模型适用范围，不给出评分。",
+        "en": "The age is outside of the model's population: no score is given.",
+    },
+    "age_contradiction": {
+        "zh": "填写的年龄与DICOM中的年龄不符，不给出评分。",
+        "en": "The stated age and the age in the DICOM differ: no score is given.",
+    },
+    "wrong_modality": {
+        "zh": "影像类型不是模型所需的类型。",
+        "en": "This modality is not the one that the model reads.",
+    },
+    "wrong_body_part": {
+        "zh": "检查部位不是模型所需的部位。",
+        "en": "This body part is not the one that the model reads.",
+    },
+    "unfit_image": {
+        "zh": "图像质量不足以判读。",
+        "en": "The picture is not fit to be read.",
+    },
+    "out_of_distribution": {
+        "zh": "图像与训练数据差异过大，模型不作判断。",
+        "en": "The picture is too unlike the training images: the model gives no opinion.",
+    },
+    "undecided": {
+        "zh": "模型无法区分，请医生判断。",
+        "en": "The model cannot tell: please decide by yourself.",
+    },
+}
+DEVICE_LABEL: Bilingual = {
+    "zh": "影像分析属于医疗器械功能；结果为初步意见，医生签字前不得发布给患者。",
+    "en": "Image analysis is a device function. Preliminary: not for release to the patient "
+    "before a physician has signed.",
+}
+_AGE_TOLERANCE_YEARS = 1.0
+
+
+@dataclass(frozen=True)
+class ImagingRequest:
+    """A decoded image and what is known of the patient; None where unknown."""
+
+    image: DecodedImage
+    age_years: float | None = None
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class LabelProbability(_Frozen):
+    """One class with its calibrated probability."""
+
+    code: str
+    name: Bilingual
+    probability: float
+
+
+class OperatingPoint(_Frozen):
+    """The shipped threshold and what was measured at it, with 95 % intervals."""
+
+    label: str
+    threshold: float
+    positive: bool
+    measured: dict[str, dict[str, float | None]]
+
+
+class Quality(_Frozen):
+    """One issue of the picture: the number measured and the limit it broke."""
+
+    code: str
+    value: float
+    limit: float
+    fatal: bool
+
+
+class ImagingResult(_Frozen):
+    """A second opinion. Without a score (`abstained` not empty) there are no probabilities."""
+
+    label: Bilingual
+    status: Literal["preliminary"] = "preliminary"
+    task: str
+    model_version: int
+    age_years: float | None
+    modality: str | None
+    body_part: str | None
+    probabilities: tuple[LabelProbability, ...]
+    prediction_set: tuple[str, ...]
+    coverage: float | None
+    operating_point: OperatingPoint | None
+    abstained: tuple[Abstention, ...]
+    explanations: tuple[Bilingual, ...]
+    ood_score: float | None
+    ood_threshold: float | None
+    quality: tuple[Quality, ...]
+    warnings: tuple[str, ...]
+
+
+class ImagingTask:
+    """`Task[ImagingRequest, ImagingResult]` for one model of the repository."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        known = PreprocessSpec.__dataclass_fields__
+        self._spec = PreprocessSpec(
+            **{k: v for k, v in manifest.preprocessing.items() if k in known}  # type: ignore[arg-type]
+        )
+
+    @property
+    def model(self) -> str:
+        """The model's name, which is the task's name too."""
+        return self._manifest.name
+
+    @property
+    def margin(self) -> float:
+        """The fraction of each side that preprocessing cuts away."""
+        return self._spec.margin
+
+    def refusals(self, request: ImagingRequest) -> tuple[Abstention, ...]:
+        """Why this patient or picture must not be scored; empty when it may."""
+        population, found = self._manifest.population, []
+        metadata = request.image.metadata
+        stated, recorded = request.age_years, metadata.age_years
+        age = self.age(request)
+        if age is None:
+            found.append("age_unknown")
+        elif not _within(age, population.min_age_years, population.max_age_years):
+            found.append("age_outside_population")
+        known_twice = stated is not None and recorded is not None
+        if known_twice and abs(stated - recorded) > _AGE_TOLERANCE_YEARS:  # type: ignore[operator]
+            found.append("age_contradiction")
+        modality, body_part = metadata.modality, metadata.body_part
+        if modality and population.modalities and modality not in population.modalities:
+            found.append("wrong_modality")
+        if body_part and population.body_parts and body_part not in population.body_parts:
+            found.append("wrong_body_part")
+        if any(issue.fatal for issue in check_quality(request.image)):
+            found.append("unfit_image")
+        return tuple(found)  # type: ignore[arg-type]
+
+    def age(self, request: ImagingRequest) -> float | None:
+        """Age in years: the DICOM's where it has one, else the stated one."""
+        recorded = request.image.metadata.age_years
+        return request.age_years if recorded is None else recorded
+
+    def prepare(self, request: ImagingRequest) -> Tensors:
+        """`image` float32 [1, 1, S, S]."""
+        return {"image": preprocess(request.image.pixels, self._spec)[None]}
+
+    def finish(self, request: ImagingRequest, outputs: Tensors | None) -> ImagingResult:
+        """The opinion; `outputs` None where `refusals` forbade a score."""
+        abstained = list(self.refusals(request))
+        score: float | None = None
+        probabilities: tuple[LabelProbability, ...] = ()
+        chosen: tuple[str, ...] = ()
+        point: OperatingPoint | None = None
+        manifest = self._manifest
+        if outputs is not None and not abstained:
+            if manifest.ood is not None:
+                score = float(ood_score(outputs["features"], manifest.ood)[0])
+                if score > manifest.ood.threshold:
+                    abstained.append("out_of_distribution")
+            if not abstained:
+                p = self.probabilities(outputs)
+                probabilities = tuple(
+                    LabelProbability(
+                        code=label.code,
+                        name={"zh": label.zh, "en": label.en},
+                        probability=round(float(value), 4),
+                    )
+                    for label, value in zip(manifest.labels, p, strict=True)
+                )
+                point = self._operating_point(p)
+                if manifest.conformal is not None:
+                    chosen = tuple(
+                        manifest.labels[i].code for i in prediction_set(p, manifest.conformal)
+                    )
+                    if len(chosen) != 1:
+                        abstained.append("undecided")
+        metadata = request.image.metadata
+        return ImagingResult(
+            label=DEVICE_LABEL,
+            task=manifest.name,
+            model_version=manifest.version,
+            age_years=self.age(request),
+            modality=metadata.modality,
+            body_part=metadata.body_part,
+            probabilities=probabilities,
+            prediction_set=chosen,
+            coverage=None if manifest.conformal is None else manifest.conformal.coverage,
+            operating_point=point,
+            abstained=tuple(abstained),
+            explanations=tuple(ABSTENTIONS[reason] for reason in abstained),
+            ood_score=None if score is None else round(score, 3),
+            ood_threshold=None if manifest.ood is None else manifest.ood.threshold,
+            quality=tuple(
+                Quality(code=i.code, value=round(i.value, 4), limit=i.limit, fatal=i.fatal)
+                for i in check_quality(request.image)
+            ),
+            warnings=request.image.warnings,
+        )
+
+    def probabilities(self, outputs: Tensors) -> NDArray[np.float64]:
+        """Calibrated probabilities [C] of the first row."""
+        p: NDArray[np.float64] = softmax(outputs["logits"], self._manifest.calibration.temperature)[
+            0
+        ]
+        return p
+
+    def saliency(self, outputs: Tensors) -> NDArray[np.float32]:
+        """The map [h, w] of the first row, in logits."""
+        found: NDArray[np.float32] = np.asarray(outputs["saliency"][0], dtype=np.float32)
+        return found
+
+    def _operating_point(self, p: NDArray[np.float64]) -> OperatingPoint | None:
+        for index, label in enumerate(self._manifest.labels):
+            threshold = self._manifest.thresholds.get(label.code)
+            if threshold is not None:
+                measured = self._manifest.metrics.get("dev", {})
+                return OperatingPoint(
+                    label=label.code,
+                    threshold=threshold,
+                    positive=bool(p[index] >= threshold),
+                    measured={
+                        name: {"value": m.value, "low": m.low, "high": m.high}
+                        for name, m in measured.items()
+                        if name in ("sensitivity", "specificity", "auc")
+                    },
+                )
+        return None
+
+
+def _within(value: float, low: float | None, high: float | None) -> bool:
+    """Whole years of age: a child of 5 years and 11 months is 5."""
+    return (low is None or value >= low) and (high is None or value < high + 1)
