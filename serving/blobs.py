@@ -61,7 +61,7 @@ class BlobStore:
             "created_at": self._db.clock.now(),
         }
         with self._db.write() as session:
-            session.execute(insert_if_absent(self._db, BlobRow, row))
+            insert_if_absent(session, BlobRow, row)
             return _info(session.get_one(BlobRow, digest))
 
     def get(self, sha256: str) -> bytes:

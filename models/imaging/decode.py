@@ -108,7 +108,7 @@ def _decode_raster(
         with warnings.catch_warnings():
             # The limit is ours, checked below before any pixel is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "MPO"])
+            image = Image.open(io.BytesIO(data), formats=["PNG", "JPEG"])
     except Image.DecompressionBombError as error:
         raise ImageRejected("too_large", f"more than {limits.max_pixels} pixels") from error
     except (OSError, SyntaxError, ValueError) as error:

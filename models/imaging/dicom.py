@@ -8,15 +8,16 @@ identifies a patient is read out.
 from __future__ import annotations
 
 import io
+import logging
+import warnings
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from models.imaging.decode import (
     DecodedImage,
@@ -27,11 +28,27 @@ from models.imaging.decode import (
     check_pixels,
 )
 
+# pydicom repeats values that look wrong (a name, an address) in warnings and its log: patient text
+# must reach neither.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module="pydicom")
+
 _UNITS_PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.1775, "D": 365.25}
 
 
 def decode_dicom(data: bytes, limits: DecodeLimits) -> DecodedImage:
     """See `models.imaging.decode.decode`."""
+    try:
+        return _decode(data, limits)
+    except ImageRejected:
+        raise
+    except Exception as error:
+        # pydicom parses elements when they are looked at and raises many types on hostile input.
+        raise ImageRejected("truncated", "the DICOM file is damaged or cut off") from error
+
+
+def _decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
     dataset = _read(data)
     if "PixelData" not in dataset:
         raise ImageRejected("no_pixel_data", "the DICOM object holds no image")
@@ -66,22 +83,17 @@ def _read(data: bytes) -> Dataset:
     # A deflated data set is inflated while it is read, whatever its size becomes.
     if DeflatedExplicitVRLittleEndian.encode() in data[132:4096]:
         raise ImageRejected("unsupported_format", "deflated DICOM is not read")
-    try:
-        return pydicom.dcmread(io.BytesIO(data))
-    except (InvalidDicomError, EOFError) as error:
-        raise ImageRejected("truncated", "the DICOM file is damaged or cut off") from error
-    except Exception as error:  # pydicom raises many types on hostile input
-        raise ImageRejected("truncated", "the DICOM file could not be parsed") from error
+    return pydicom.dcmread(io.BytesIO(data))
 
 
 def _first_frame(data: bytes, dataset: Dataset) -> npt.NDArray[np.generic]:
     try:
         frame: npt.NDArray[np.generic] = pixel_array(io.BytesIO(data), index=0)
     except (NotImplementedError, RuntimeError) as error:
-        name = getattr(dataset.file_meta.get("TransferSyntaxUID"), "name", "unknown")
+        uid = dataset.file_meta.get("TransferSyntaxUID")
+        # The name of an unknown UID is text of the file's own: never repeated.
+        name = uid.name if isinstance(uid, UID) and uid.is_transfer_syntax else "unknown"
         raise ImageRejected("unsupported_format", f"transfer syntax {name} is not read") from error
-    except Exception as error:
-        raise ImageRejected("truncated", "the pixel data is damaged or cut off") from error
     return frame
 
 
@@ -89,14 +101,11 @@ def _windowed(
     stored: npt.NDArray[np.generic], dataset: Dataset, found: list[Warning_]
 ) -> npt.NDArray[np.float32]:
     """Rescale slope and intercept, then the first VOI LUT or window where there is one."""
-    try:
-        values = apply_modality_lut(stored, dataset)
-        if "WindowCenter" in dataset or "VOILUTSequence" in dataset:
-            values = apply_voi_lut(values, dataset, index=0)
-        else:
-            found.append("no_voi_window")
-    except Exception as error:
-        raise ImageRejected("truncated", "the DICOM grey-scale tables are damaged") from error
+    values = apply_modality_lut(stored, dataset)
+    if "WindowCenter" in dataset or "VOILUTSequence" in dataset:
+        values = apply_voi_lut(values, dataset, index=0)
+    else:
+        found.append("no_voi_window")
     return np.asarray(values, dtype=np.float32)
 
 

@@ -86,7 +86,7 @@ class _Patterns:
             rf"(?:{_alternatives(words.unknown, whole=False)})(?:{bridge}|的|可能|有|就)*$"
         )
         self.unknown = pattern(words.unknown)
-        post = [w for w in words.post_negation]
+        post = words.post_negation
         weak = [w for w in post if w == "没有"]
         strong = [w for w in post if w != "没有"]
         self.denied_after_zh = re.compile(
@@ -132,12 +132,8 @@ class ContextReader:
         """The context of one of the mentions."""
         cues_ = self._cues
         sentence = self._sentence(mention)
-        scope = mention.start - len(
-            self._masked[: mention.start][
-                _last_end(cues_.terminator, self._masked[: mention.start]) :
-            ]
-        )
-        left = self._masked[scope : mention.start]
+        before = self._masked[: mention.start]
+        left = before[_last_end(cues_.terminator, before) :]
         right = self._masked[mention.end : sentence[1]]
         clause = self._clause(mention, sentence)
         return Context(

@@ -76,7 +76,7 @@ class Matcher:
             for name in concept.names_zh:
                 _insert(self._zh, normalise(name), concept.code)
             for name in concept.names_en:
-                words = [t for t in _tokens(normalise(name))]
+                words = _tokens(normalise(name))
                 content = [t.stem for t in words if t.word not in self._en_fillers]
                 _insert(self._en, content or [t.stem for t in words], concept.code)
             for name in concept.abbreviations:

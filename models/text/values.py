@@ -61,17 +61,18 @@ _PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float], float]]] = [
         rf"(?P<n>{_N}){_NOT_TIME}\s*(?:度|℃|°c?|c\b|f\b|°f|˚f)?(?P<tail>[\d一二三四五六七八九半])?"),
      _celsius),
     ("temperature_c", re.compile(
-        rf"(?P<n>{_N})\s*(?:度|℃|°|˚)(?P<tail>[\d一二三四五六七八九半])?(?!角|数|近视|烧伤|烫伤)"), _celsius),
+        rf"(?P<n>{_N})\s*(?:度|℃|°|˚)(?P<tail>[\d一二三四五六七八九半])?(?!角|数|近视|烧伤|烫伤)"),
+     _celsius),
     ("temperature_c", re.compile(r"(?P<n>\d{2,3}(?:\.\d+)?)\s*(?:f|c|degrees)(?![a-z])"), _celsius),
     ("heart_rate", re.compile(
-        rf"(?:心率|脉搏|心跳|{_EN_START}(?:heart rate|pulse(?: rate)?|hr)){_SEP}(?P<n>{_N}){_NOT_TIME}"),
-     float),
+        rf"(?:心率|脉搏|心跳|{_EN_START}(?:heart rate|pulse(?: rate)?|hr)){_SEP}"
+        rf"(?P<n>{_N}){_NOT_TIME}"), float),
     ("respiratory_rate", re.compile(
         rf"(?:呼吸频率|呼吸|{_EN_START}(?:respiratory rate|resp(?:irations)?|rr)){_SEP}"
         rf"(?P<n>\d+){_NOT_TIME}"), float),
     ("spo2", re.compile(
-        rf"(?:血氧饱和度|血氧|氧饱和度|{_EN_START}(?:spo2|sao2|o2 sat(?:uration)?|oxygen saturation|"
-        rf"sats?)){_SEP}(?P<n>{_N}){_NOT_TIME}"), float),
+        rf"(?:血氧饱和度|血氧|氧饱和度|{_EN_START}(?:spo2|sao2|o2 sat(?:uration)?|"
+        rf"oxygen saturation|sats?)){_SEP}(?P<n>{_N}){_NOT_TIME}"), float),
     ("glucose_mmol_l", re.compile(
         rf"(?:空腹血糖|餐后血糖|血糖|blood sugar|blood glucose|fingerstick glucose|glucose){_SEP}"
         rf"(?P<n>\d+(?:\.\d+)?){_NOT_TIME}"), _mmol),

@@ -42,9 +42,8 @@ class Vitals(BaseModel):
 
     def numbers(self) -> dict[str, float]:
         """The values that were given, by name."""
-        return {
-            k: v for k, v in self.model_dump(exclude={"consciousness"}).items() if v is not None
-        }
+        values = self.model_dump(exclude={"consciousness"}, exclude_none=True)
+        return {name: float(value) for name, value in values.items()}
 
 
 class TriageRequest(BaseModel):

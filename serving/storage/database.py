@@ -106,6 +106,7 @@ class Database:
                 Session(self._writer, expire_on_commit=False) as session,
                 session.begin(),
             ):
+                session.connection()  # begin now, not at the first statement
                 yield session
         finally:
             self._inside.writing = False

@@ -64,8 +64,7 @@ def remember(db: Database, request: Request, answer: Answer, *, within: Session)
         "body": answer.body,
         "created_at": db.clock.now(),
     }
-    result = within.execute(insert_if_absent(db, IdempotencyRow, values))
-    if isinstance(result, CursorResult) and result.rowcount != 1:
+    if not insert_if_absent(within, IdempotencyRow, values):
         raise IdempotencyConflict("the same request is under way or answered")
 
 

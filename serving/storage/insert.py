@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Insert
+from sqlalchemy import literal
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
-from serving.storage.database import Database
 from serving.storage.tables import Base
 
 
-def insert_if_absent(db: Database, table: type[Base], values: Mapping[str, object]) -> Insert:
-    """An INSERT that does nothing where the key is taken."""
-    if db.is_sqlite:
-        return sqlite.insert(table).values(dict(values)).on_conflict_do_nothing()
-    return postgresql.insert(table).values(dict(values)).on_conflict_do_nothing()
+def insert_if_absent(session: Session, table: type[Base], values: Mapping[str, object]) -> bool:
+    """Insert a row unless its key is taken; says whether it did."""
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = make(table).values(dict(values)).on_conflict_do_nothing().returning(literal(1))
+    return session.execute(statement).first() is not None

@@ -124,12 +124,13 @@ def fit_projection(features: Floats, components: int) -> Projection:
 
 
 def fit_gaussian(features: Floats) -> tuple[Doubles, Doubles]:
-    """Mean [D] and precision [D, D] of features [N, D], with a little shrinkage."""
+    """Mean [D] and precision [D, D] of features [N, D], shrunk a little to the diagonal."""
     x = np.asarray(features, dtype=np.float64)
     mean = x.mean(axis=0)
     covariance = np.cov(x, rowvar=False)
-    shrunk = 0.98 * covariance + 0.02 * np.eye(x.shape[1]) * np.trace(covariance) / x.shape[1]
-    return mean, np.linalg.inv(shrunk)
+    shrunk = 0.98 * covariance + np.diag(0.02 * np.diag(covariance) + 1e-9)
+    precision: Doubles = np.linalg.inv(shrunk).astype(np.float64)
+    return np.asarray(mean, dtype=np.float64), precision
 
 
 def mahalanobis(features: Floats, mean: Doubles, precision: Doubles) -> Doubles:

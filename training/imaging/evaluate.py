@@ -17,6 +17,7 @@ from models.imaging.stress import STRESS
 from models.manifest import Manifest, Metric
 from models.metrics import (
     Interval,
+    Statistic,
     auc,
     bootstrap_interval,
     expected_calibration_error,
@@ -82,7 +83,7 @@ def binary_metrics(
         return rates[which]
 
     everyone = np.arange(len(data.score))
-    statistics = {
+    statistics: dict[str, Statistic] = {
         "auc": area,
         "sensitivity": lambda rows: rate(0, rows),
         "specificity": lambda rows: rate(1, rows),

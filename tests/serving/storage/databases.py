@@ -33,7 +33,7 @@ def counting_ids(clock: FixedClock) -> Ids:
     return Ids(clock, lambda size: next(numbers).to_bytes(size, "big"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def clock() -> FixedClock:
     """A clock that the test moves."""
     return FixedClock()
@@ -58,7 +58,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     engine.dispose()
 
 
-@pytest.fixture()
+@pytest.fixture
 def db(database_url: str, clock: FixedClock) -> Iterator[Database]:
     """A migrated database under the test's clock."""
     database = Database(database_url, clock=clock)
@@ -67,19 +67,19 @@ def db(database_url: str, clock: FixedClock) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def physician(db: Database) -> User:
     """Somebody who may sign."""
     return users.create(db, name="李医生", role=Role.PHYSICIAN).user
 
 
-@pytest.fixture()
+@pytest.fixture
 def colleague(db: Database) -> User:
     """Somebody else who may sign."""
     return users.create(db, name="陈医生", role=Role.PHYSICIAN).user
 
 
-@pytest.fixture()
+@pytest.fixture
 def decide(db: Database) -> Callable[..., DecisionRecord]:
     """Record a decision that is in the queue for the given reasons."""
     return lambda *reasons, **more: decide_in(db, *reasons, **more)

@@ -87,19 +87,24 @@ def test_two_processes_may_migrate_at_once(database_url: str) -> None:
 
 
 def test_a_write_that_raises_leaves_nothing(db: Database) -> None:
-    with pytest.raises(RuntimeError), db.write() as session:
-        session.add(blob("lost"))
-        session.flush()
-        raise RuntimeError("crash")
+    def crash() -> None:
+        with db.write() as session:
+            session.add(blob("lost"))
+            session.flush()
+            raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError):
+        crash()
     with db.write() as session:
         session.add(blob("kept"))
     assert names(db) == ["kept"]
 
 
 def test_a_read_cannot_write(db: Database) -> None:
-    with pytest.raises((StorageUnavailable, DBAPIError)), db.read() as session:
+    with db.read() as session:
         session.add(blob("smuggled"))
-        session.flush()
+        with pytest.raises(DBAPIError, match=r"readonly|read-only"):
+            session.flush()
     assert names(db) == []
     with db.write() as session:  # and the connection is fit for writing afterwards
         session.add(blob("kept"))
@@ -117,11 +122,15 @@ def test_a_read_sees_one_moment_while_others_write(db: Database) -> None:
 
 
 def test_a_write_joins_the_callers_transaction(db: Database) -> None:
-    with pytest.raises(RuntimeError), db.write() as outer:
-        with db.write(outer) as inner:
-            assert inner is outer
-            inner.add(blob("joined"))
-        raise RuntimeError("the outer transaction fails")
+    def fail_outside() -> None:
+        with db.write() as outer:
+            with db.write(outer) as inner:
+                assert inner is outer
+                inner.add(blob("joined"))
+            raise RuntimeError("the outer transaction fails")
+
+    with pytest.raises(RuntimeError):
+        fail_outside()
     assert names(db) == []
 
 

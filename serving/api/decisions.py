@@ -1,0 +1,96 @@
+"""/v1/decisions and /v1/audit: every decision traceable, the trail verifiable."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel
+
+from serving import audit, decisions
+from serving.audit import AuditEvent, AuditReport
+from serving.reviews.signatures import Signature, for_decision
+from serving.security import allow, services_of
+from serving.storage.codes import DecisionKind, DecisionStatus
+from serving.storage.database import Database
+from serving.users import Permission, User
+
+router = APIRouter(tags=["trace"])
+
+Reader = Annotated[User, Depends(allow(Permission.DECISION_READ))]
+Auditor = Annotated[User, Depends(allow(Permission.AUDIT_READ))]
+
+
+class DecisionAnswer(BaseModel):
+    """What went in, what came out, by which versions, and who signed it."""
+
+    id: str
+    kind: DecisionKind
+    created_at: datetime
+    status: DecisionStatus
+    disposition: int | None
+    input: dict[str, Any]
+    result: dict[str, Any]
+    models: dict[str, str]
+    rules_version: str
+    review_task_id: str | None
+    signature: Signature | None
+    intact: bool
+
+
+@router.get("/v1/decisions/{decision_id}")
+async def get_decision(decision_id: str, request: Request, user: Reader) -> DecisionAnswer:
+    """A decision with its signature. The view is audited."""
+    return await asyncio.to_thread(_read, services_of(request).db, decision_id, user)
+
+
+@router.get("/v1/audit/verify")
+async def verify(request: Request, _user: Auditor) -> AuditReport:
+    """Walk the whole audit chain and say whether and where it breaks."""
+    return await asyncio.to_thread(audit.verify, services_of(request).db)
+
+
+@router.get("/v1/audit/events")
+async def events(
+    request: Request,
+    _user: Auditor,
+    subject: Annotated[str | None, Query(max_length=64)] = None,
+    before: Annotated[int | None, Query(ge=1)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[AuditEvent]:
+    """Audit events, newest first."""
+    return await asyncio.to_thread(
+        audit.list_events,
+        services_of(request).db,
+        subject=subject,
+        before=before,
+        limit=limit,
+    )
+
+
+def _read(db: Database, decision_id: str, user: User) -> DecisionAnswer:
+    found = decisions.get(db, decision_id)
+    with db.write() as session:
+        audit.append(
+            session,
+            at=db.clock.now(),
+            actor=user.id,
+            action="decision.viewed",
+            subject=found.id,
+        )
+    return DecisionAnswer(
+        id=found.id,
+        kind=found.kind,
+        created_at=found.created_at,
+        status=found.status,
+        disposition=found.disposition,
+        input=dict(found.input),
+        result=dict(found.result),
+        models=dict(found.models),
+        rules_version=found.rules_version,
+        review_task_id=found.review_task_id,
+        signature=for_decision(db, decision_id),
+        intact=decisions.is_intact(db, decision_id),
+    )

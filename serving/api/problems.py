@@ -1,0 +1,110 @@
+"""Every error leaves in one shape: RFC 9457 problem+json, in the caller's language."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from prometheus_client import CollectorRegistry, Counter
+from starlette.exceptions import HTTPException
+
+from knowledge_base.language import Language
+from models.imaging.decode import ImageRejected
+from serving.engine.engine import DeadlinePassed, EngineStopped
+from serving.engine.scheduler import QueueFull
+from serving.errors import (
+    PROBLEM_MEDIA_TYPE,
+    DeadlineExceeded,
+    FenzhenError,
+    FieldError,
+    InvalidInput,
+    MethodNotAllowed,
+    ModelUnavailable,
+    NotFound,
+    PayloadTooLarge,
+    TooBusy,
+    Unauthenticated,
+    UnsupportedMedia,
+    from_exception,
+    problem,
+)
+from serving.storage.canonical import dumps
+
+log = structlog.get_logger()
+
+_BY_STATUS: dict[int, type[FenzhenError]] = {
+    401: Unauthenticated,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: PayloadTooLarge,
+    415: UnsupportedMedia,
+}
+
+
+def preferred_language(request: Request) -> Language:
+    """Chinese when the caller's first language is Chinese."""
+    return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
+
+
+def as_error(error: Exception) -> FenzhenError:
+    """The service's own error for anything that a route can raise. Holds no patient text."""
+    if isinstance(error, RequestValidationError):
+        return InvalidInput(
+            "the request does not fit its description",
+            errors=[
+                FieldError(
+                    "/" + "/".join(map(str, fault["loc"][1:])),
+                    # Messages of pydantic name limits and types; those that quote are cut.
+                    str(fault["msg"]).split(", input", 1)[0],
+                )
+                for fault in error.errors()
+            ],
+        )
+    if isinstance(error, QueueFull):
+        return TooBusy("the model's queue is full", retry_after=round(error.retry_after_s + 0.5))
+    if isinstance(error, DeadlinePassed):
+        return DeadlineExceeded("the model did not answer in time")
+    if isinstance(error, EngineStopped):
+        return ModelUnavailable("the server is stopping")
+    if isinstance(error, ImageRejected):
+        kind = PayloadTooLarge if error.code == "too_large" else UnsupportedMedia
+        return kind(error.message, extra={"reason": error.code})
+    if isinstance(error, HTTPException):
+        kind = _BY_STATUS.get(error.status_code, InvalidInput)
+        return kind()
+    return from_exception(error)
+
+
+def respond(request: Request, error: FenzhenError) -> Response:
+    """The problem as a response."""
+    body = problem(error, request.url.path, language=preferred_language(request))
+    return Response(
+        dumps(body), error.status, headers=error.headers(), media_type=PROBLEM_MEDIA_TYPE
+    )
+
+
+def install(app: FastAPI, registry: CollectorRegistry) -> None:
+    """Route every exception of the application through `as_error`, and count it by code."""
+    counter = Counter("fenzhen_problems", "Errors answered, by code.", ["code"], registry=registry)
+
+    async def handle(request: Request, raised: Exception) -> Response:
+        error = as_error(raised)
+        counter.labels(error.code).inc()
+        if error.status >= 500:
+            # Kind and place only: an exception's message may quote the input.
+            frames = traceback.extract_tb(raised.__traceback__)[-6:]
+            log.error(
+                "failed",
+                code=error.code,
+                route=getattr(request.scope.get("route"), "path", ""),
+                exception=type(raised).__name__,
+                where=[f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames],
+            )
+        return respond(request, error)
+
+    for kind in (Exception, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle)

@@ -1,0 +1,48 @@
+"""POST /v1/triage: one shot from words and vitals to urgency, department and next question."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
+
+from models.triage.request import TriageRequest
+from models.triage.result import TriageResult
+from serving.security import allow, services_of
+from serving.triaging import triage
+from serving.users import Permission, User
+
+router = APIRouter(tags=["triage"])
+
+
+class TriageAnswer(BaseModel):
+    """A recorded triage answer."""
+
+    decision_id: str
+    review_task_id: str | None
+    result: TriageResult
+
+
+def timing_headers(response: Response, queue_s: float, inference_s: float) -> None:
+    """Say in `Server-Timing` how long the request waited and its network computed, in ms."""
+    response.headers["Server-Timing"] = (
+        f"queue;dur={queue_s * 1e3:.2f}, inference;dur={inference_s * 1e3:.2f}"
+    )
+
+
+@router.post("/v1/triage")
+async def post_triage(
+    body: TriageRequest,
+    request: Request,
+    response: Response,
+    user: Annotated[User, Depends(allow(Permission.TRIAGE_WRITE))],
+) -> TriageAnswer:
+    """Triage a complaint. The answer is preliminary advice and is recorded."""
+    done = await triage(services_of(request), body, user)
+    timing_headers(response, done.queue_s, done.inference_s)
+    return TriageAnswer(
+        decision_id=done.record.id,
+        review_task_id=done.record.review_task_id,
+        result=done.result,
+    )

@@ -1,0 +1,359 @@
+"""The command line `fenzhen`. The one module that may import every room, command by command.
+
+Imports of the rooms are inside the commands, so that `fenzhen --help` is instant and serving
+never needs what only training has. With `--json` the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Fenzhen (分诊): open triage and clinical decision support. AI advises, a physician signs.",
+)
+models_app = typer.Typer(no_args_is_help=True, help="The model repository.")
+kb_app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
+train_app = typer.Typer(no_args_is_help=True, help="Train models (needs the [train] extra).")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
+user_app = typer.Typer(no_args_is_help=True, help="Users and their API keys.")
+for name, group in (
+    ("models", models_app),
+    ("kb", kb_app),
+    ("train", train_app),
+    ("audit", audit_app),
+    ("user", user_app),
+):
+    app.add_typer(group, name=name)
+
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
+Data = Annotated[
+    Path, typer.Option("--data-dir", envvar="FENZHEN_DATA", help="Folder of the data sets.")
+]
+DEFAULT_DATA = Path("../shared/data")
+
+
+def _fail(message: str) -> typer.Exit:
+    err.print(f"[bold red]fenzhen:[/] {message}", highlight=False)
+    return typer.Exit(1)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve the API, the patient chat and the physicians' console."""
+    import asyncio
+
+    from serving.server import run
+    from serving.settings import Settings
+
+    given: dict[str, Any] = {"host": host, "port": port}
+    settings = Settings(**{k: v for k, v in given.items() if v is not None})
+    try:
+        asyncio.run(run(settings, announce=err.print))
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """Every model in the repository with its licence notes."""
+    from models.repository import ModelRepository
+    from serving.settings import Settings
+
+    entries = ModelRepository(Settings().models).entries()
+    if as_json:
+        _print_json([e.manifest.model_dump(mode="json", exclude={"ood"}) for e in entries])
+        return
+    table = Table("model", "version", "task", "size", "licence notes")
+    for entry in entries:
+        size = f"{entry.network.stat().st_size / 1e6:.1f} MB"
+        m = entry.manifest
+        table.add_row(m.name, str(m.version), m.task, size, "\n".join(m.licence_notes))
+    out.print(table)
+
+
+@models_app.command("verify")
+def models_verify() -> None:
+    """Check the sha256 of every file of every model; exit 1 at the first that differs."""
+    from models.errors import ModelError
+    from models.repository import ModelRepository
+    from serving.settings import Settings
+
+    try:
+        entries = ModelRepository(Settings().models).entries()
+        for entry in entries:
+            entry.verify()
+            out.print(f"{entry.manifest.name} {entry.manifest.version}: intact")
+    except ModelError as error:
+        raise _fail(str(error)) from error
+
+
+@models_app.command("card")
+def models_card(name: str) -> None:
+    """Print a model's card."""
+    from rich.markdown import Markdown
+
+    from models.errors import ModelError
+    from models.repository import ModelRepository
+    from serving.settings import Settings
+
+    try:
+        entry = ModelRepository(Settings().models, allow_noncommercial=True).get(name)
+    except ModelError as error:
+        raise _fail(str(error)) from error
+    out.print(Markdown(entry.card))
+
+
+@kb_app.command("check")
+def kb_check() -> None:
+    """Validate cards, lexicon and rules; exit 1 and list what is wrong."""
+    from knowledge_base.check import check
+
+    problems = check()
+    for problem in problems:
+        out.print(problem, highlight=False)
+    if problems:
+        raise _fail(f"{len(problems)} problems")
+    out.print("The content is sound.")
+
+
+@kb_app.command("search")
+def kb_search(
+    query: str,
+    language: Annotated[str | None, typer.Option(help="zh or en")] = None,
+    k: Annotated[int, typer.Option(min=1, max=50)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Search the guideline cards."""
+    from knowledge_base.cards import cards
+    from knowledge_base.search.index import KnowledgeIndex
+    from models.backends.onnx import OnnxBackend
+    from models.repository import ModelRepository
+    from models.tasks.embedding import EmbeddingTask
+    from models.text.normalise import language_of
+    from serving.settings import Settings
+
+    if language not in (None, "zh", "en"):
+        raise _fail("language is zh or en")
+    entry = ModelRepository(Settings().models).get("embedding")
+    index = KnowledgeIndex.build(EmbeddingTask(entry.manifest).embedder(OnnxBackend(entry.network)))
+    wanted = language or ("en" if language_of(query) == "en" else "zh")
+    hits = index.search(query, k=k, language="en" if wanted == "en" else "zh")
+    if as_json:
+        _print_json([{"id": h.passage.id, "score": h.score, "text": h.passage.text} for h in hits])
+        return
+    for hit in hits:
+        title = cards()[hit.passage.card].head.title[hit.passage.language]
+        out.print(f"[bold]{title}[/] [dim]{hit.passage.id}[/]\n  {hit.passage.text}")
+    if not hits:
+        out.print("Nothing found.")
+
+
+@train_app.command("department")
+def train_department(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = Path("training/configs/department.yaml"),
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train, calibrate and export the department model."""
+    from training.text.train_department import train
+
+    _report(train(config, data_dir, out_dir), as_json)
+
+
+@train_app.command("embedding")
+def train_embedding(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = Path("training/configs/embedding.yaml"),
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the bilingual text embedding."""
+    from training.text.train_embedding import train
+
+    _report(train(config, data_dir, out_dir), as_json)
+
+
+@train_app.command("imaging")
+def train_imaging(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    task: Annotated[str, typer.Option(help="Name of a file in training/configs.")] = (
+        "cxr_pneumonia"
+    ),
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train, calibrate and export an image classifier."""
+    from training.imaging.train import train
+
+    config = Path("training/configs") / f"{task}.yaml"
+    if not config.is_file():
+        raise _fail(f"no imaging task {task}")
+    _report(train(config, data_dir, out_dir, resume=resume), as_json)
+
+
+def _report(metrics: object, as_json: bool) -> None:
+    if as_json:
+        _print_json(metrics)
+    else:
+        out.print_json(json.dumps(metrics, ensure_ascii=False, default=str))
+
+
+@app.command("eval")
+def evaluate(
+    bench: Annotated[str, typer.Argument(help="department, disposition, imaging or findings")],
+    data: Annotated[Path, typer.Option(help="File in a documented format.")],
+    task: Annotated[str | None, typer.Option(help="Imaging task.")] = None,
+    text_only: Annotated[bool, typer.Option(help="Leave the title out.")] = False,
+    stress: Annotated[bool, typer.Option(help="Imaging: also under every stress.")] = False,
+    report: Annotated[Path | None, typer.Option("--out", help="Write a report here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a benchmark on a file and print its metrics with 95 % intervals."""
+    from eval.run import BenchmarkError, run
+
+    try:
+        result = run(bench, data, task=task, text_only=text_only, stress=stress, report=report)
+    except BenchmarkError as error:
+        raise _fail(str(error)) from error
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        out.print(result.table())
+
+
+@audit_app.command("verify")
+def audit_verify(as_json: AsJson = False) -> None:
+    """Walk the audit chain; exit 1 and say where it breaks."""
+    from dataclasses import asdict
+
+    from serving import audit
+
+    with _database() as db:
+        report = audit.verify(db)
+    if as_json:
+        _print_json(asdict(report))
+    elif report.ok:
+        out.print(f"The chain of {report.events} events is intact.")
+    if not report.ok:
+        raise _fail(f"broken at event {report.first_bad_seq}: {report.reason}")
+
+
+@app.command()
+def replay(decision: Annotated[str, typer.Argument(help="Id of a triage decision")]) -> None:
+    """Compute a recorded triage again and compare; exit 1 when the answer differs."""
+    from serving import decisions
+    from serving.errors import FenzhenError
+    from serving.replay import replay_triage
+    from serving.settings import Settings
+
+    settings = Settings()
+    try:
+        with _database() as db:
+            record = decisions.get(db, decision)
+        differences = replay_triage(record, settings)
+    except FenzhenError as error:
+        raise _fail(error.detail or error.code) from error
+    if differences:
+        raise _fail("differs in " + ", ".join(differences))
+    out.print("The same answer.")
+
+
+@user_app.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="A person's or an application's name")],
+    role: Annotated[str, typer.Option(help="patient_app, physician or administrator")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a user; the API key is shown this once."""
+    from serving import users
+    from serving.errors import FenzhenError
+    from serving.storage.codes import Role
+
+    try:
+        wanted = Role(role)
+    except ValueError as error:
+        raise _fail("role is patient_app, physician or administrator") from error
+    try:
+        with _database() as db:
+            new = users.create(db, name=name, role=wanted)
+    except FenzhenError as error:
+        raise _fail(error.detail) from error
+    if as_json:
+        _print_json({"id": new.user.id, "role": role, "key": new.api_key})
+    else:
+        sys.stdout.write(new.api_key + "\n")
+
+
+@user_app.command("list")
+def user_list() -> None:
+    """All users, without keys: only their hashes are kept."""
+    from serving import users
+
+    table = Table("id", "name", "role", "since", "disabled")
+    with _database() as db:
+        for user in users.list_users(db):
+            table.add_row(
+                user.id,
+                user.name,
+                user.role.value,
+                f"{user.created_at:%Y-%m-%d}",
+                "yes" if user.disabled_at else "",
+            )
+    out.print(table)
+
+
+@user_app.command("disable")
+def user_disable(user_id: str) -> None:
+    """Refuse a user's key from now on."""
+    from serving import users
+    from serving.errors import FenzhenError
+
+    try:
+        with _database() as db:
+            users.disable(db, user_id)
+    except FenzhenError as error:
+        raise _fail(error.detail) from error
+
+
+def _database() -> Any:
+    """The database of the settings, migrated, closed at the end of the `with`."""
+    from contextlib import closing
+
+    from serving.settings import Settings
+    from serving.storage.database import Database
+
+    db = Database(Settings().database)
+    db.migrate()
+    return closing(db)
+
+
+def main() -> None:
+    """Entry point."""
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    app()
+
+
+if __name__ == "__main__":
+    main()

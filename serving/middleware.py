@@ -1,0 +1,130 @@
+"""What wraps every request: a body limit, a request id, security headers, one log line."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.clock import Ids
+from serving.errors import PROBLEM_MEDIA_TYPE, PayloadTooLarge, problem
+from serving.settings import Settings
+from serving.storage.canonical import dumps
+
+log = structlog.get_logger()
+
+_MULTIPART_OVERHEAD = 64_000
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+}
+# The interactive API description needs its own script and style from this server.
+_UNCACHED = ("/v1/", "/console", "/chat")
+
+
+class TooLarge(Exception):
+    """The body grew beyond its limit while it was read."""
+
+
+class Guard:
+    """ASGI middleware; see the module docstring. Never logs a body, a query or a header."""
+
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, registry: CollectorRegistry, ids: Ids
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._ids = ids
+        self._requests = Counter(
+            "fenzhen_http_requests", "Requests answered.", ["route", "method", "status"],
+            registry=registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "fenzhen_http_seconds", "Time to the end of the answer.", ["route"],
+            registry=registry,
+        )  # fmt: skip
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = self._ids.new("req")
+        status = 500
+        sent = False
+
+        async def sending(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status, sent = message["status"], True
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith(_UNCACHED):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        limit = self._limit(scope)
+        length = Headers(scope=scope).get("content-length", "0")
+        try:
+            if not length.isdigit() or int(length) > limit:
+                raise TooLarge
+            await self._app(scope, _limited(receive, limit), sending)
+        except TooLarge:
+            if not sent:
+                await _refuse(scope, sending, limit)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            took = time.perf_counter() - started
+            self._requests.labels(route, scope["method"], str(status)).inc()
+            self._seconds.labels(route).observe(took)
+            log.info(
+                "request",
+                id=request_id,
+                method=scope["method"],
+                route=route,
+                status=status,
+                ms=round(took * 1e3, 1),
+            )
+
+    def _limit(self, scope: Scope) -> int:
+        kind = Headers(scope=scope).get("content-type", "")
+        if kind.startswith("multipart/form-data"):
+            return self._settings.max_image_bytes + _MULTIPART_OVERHEAD
+        return self._settings.max_body_bytes
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def receiving() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise TooLarge
+        return message
+
+    return receiving
+
+
+async def _refuse(scope: Scope, send: Send, limit: int) -> None:
+    error = PayloadTooLarge(f"at most {limit} bytes")
+    body = dumps(problem(error, scope["path"])).encode()
+    headers = [
+        (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,106 @@
+"""Everything that a running server holds, built once and handed to the routes.
+
+The one place that wires settings, database, models and knowledge together. Opening reads
+files and may take seconds; nothing here answers requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from knowledge_base.search.index import KnowledgeIndex
+from models.backends import Tensor
+from models.backends.onnx import OnnxBackend
+from models.manifest import Manifest
+from models.repository import ModelEntry, ModelRepository
+from models.tasks.embedding import EmbeddingTask
+from models.tasks.imaging import ImagingTask
+from models.tasks.triage import TriageTask
+from serving.blobs import BlobStore
+from serving.engine.engine import Engine
+from serving.engine.metrics import EngineMetrics
+from serving.engine.scheduler import Limits
+from serving.reviews.policy import ReviewPolicy
+from serving.settings import Settings
+from serving.storage.database import Database
+
+_NUMPY = {
+    "float32": np.float32, "float16": np.float16, "int64": np.int64,
+    "int32": np.int32, "uint8": np.uint8, "bool": np.bool_,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one server. `imaging` maps a task's name to it."""
+
+    settings: Settings
+    registry: CollectorRegistry
+    db: Database
+    blobs: BlobStore
+    policy: ReviewPolicy
+    models: Mapping[str, ModelEntry]
+    engine: Engine
+    triage: TriageTask
+    imaging: Mapping[str, ImagingTask]
+    knowledge: KnowledgeIndex
+
+    async def close(self) -> None:
+        """Finish what waits, then let go of the database."""
+        await self.engine.drain()
+        self.db.close()
+
+
+def warm_up(manifest: Manifest) -> dict[str, Tensor]:
+    """One row of zeros in the shapes of the manifest, dynamic axes of length 8."""
+    return {
+        spec.name: np.zeros(
+            [1, *(8 if size < 0 else size for size in spec.shape[1:])], dtype=_NUMPY[spec.dtype]
+        )
+        for spec in manifest.inputs
+    }
+
+
+async def open_services(settings: Settings) -> Services:
+    """Open the database, verify and load every model, warm it up and build the index.
+
+    Raises ModelError when a model is missing, altered or not licensed for this use.
+    """
+    registry = CollectorRegistry()
+    db = Database(settings.database)
+    db.migrate()
+    repository = ModelRepository(settings.models, allow_noncommercial=settings.allow_noncommercial)
+    names = dict.fromkeys(entry.manifest.name for entry in repository.entries())
+    entries = {name: repository.get(name) for name in names}
+    engine = Engine(EngineMetrics(registry))
+    backends = {}
+    limits = Limits(
+        capacity=settings.queue_capacity,
+        reserved=min(settings.queue_reserved, settings.queue_capacity - 1),
+        max_batch=settings.max_batch,
+    )
+    for name, entry in entries.items():
+        backends[name] = OnnxBackend(entry.network, threads=settings.model_threads)
+        backends[name].run(warm_up(entry.manifest))
+        engine.add(name, backends[name], limits)
+    embedding = EmbeddingTask(entries["embedding"].manifest)
+    return Services(
+        settings=settings,
+        registry=registry,
+        db=db,
+        blobs=BlobStore(settings.var / "blobs", db),
+        policy=ReviewPolicy.load(),
+        models=entries,
+        engine=engine,
+        triage=TriageTask(entries["department"].manifest),
+        imaging={
+            name: ImagingTask(entry.manifest)
+            for name, entry in entries.items()
+            if entry.manifest.task == "imaging"
+        },
+        knowledge=KnowledgeIndex.build(embedding.embedder(backends["embedding"])),
+    )

@@ -1,0 +1,120 @@
+"""One triage from request to record: rules first, then the model, then one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models.errors import ModelError
+from models.text.normalise import language_of
+from models.triage.request import TriageRequest
+from models.triage.result import TriageResult
+from serving import decisions
+from serving.decisions import DecisionRecord
+from serving.engine.engine import DeadlinePassed, EngineStopped
+from serving.engine.scheduler import Priority, QueueFull
+from serving.errors import PayloadTooLarge, UnsupportedLanguage
+from serving.services import Services
+from serving.storage.codes import DecisionKind, Reason
+from serving.users import User
+
+
+@dataclass(frozen=True)
+class Triaged:
+    """An answer, its record and the seconds that its parts took."""
+
+    result: TriageResult
+    record: DecisionRecord
+    queue_s: float
+    inference_s: float
+
+
+def check_limits(services: Services, request: TriageRequest) -> None:
+    """Raise PayloadTooLarge or UnsupportedLanguage before any work is done."""
+    settings = services.settings
+    if sum(map(len, request.texts)) > settings.max_text_chars:
+        raise PayloadTooLarge(f"at most {settings.max_text_chars} characters of text")
+    if len(request.texts) > settings.max_messages:
+        raise PayloadTooLarge(f"at most {settings.max_messages} messages")
+    words = " ".join(request.texts)
+    if not request.vitals.numbers() and language_of(words) == "unknown":
+        if any(c.isalpha() for c in words):
+            raise UnsupportedLanguage(
+                f"write in Chinese or English; in an emergency call {settings.emergency_number} now"
+            )
+
+
+async def triage(
+    services: Services,
+    request: TriageRequest,
+    user: User,
+    *,
+    consult_id: str | None = None,
+    alongside: Callable[[Session, TriageResult], None] | None = None,
+) -> Triaged:
+    """Answer and record. `alongside` writes in the same transaction as the decision.
+
+    The rules answer before any queue. A model that is full, late or broken costs the
+    department ranking and nothing else: the answer then says so and names no model.
+    """
+    check_limits(services, request)
+    judged = services.triage.read(request)
+    urgent = judged.level <= 2
+    outputs, queue_s, inference_s = None, 0.0, 0.0
+    try:
+        inference = await services.engine.infer(
+            services.triage.model,
+            services.triage.prepare(judged),
+            priority=Priority.emergency if urgent else Priority.interactive,
+            timeout_s=services.settings.inference_timeout_s / (10 if urgent else 1),
+        )
+        outputs = inference.outputs
+        queue_s, inference_s = inference.queue_s, inference.inference_s
+    except (QueueFull, DeadlinePassed, EngineStopped, ModelError):
+        if not urgent:
+            raise
+    result = services.triage.finish(judged, outputs)
+    record = await asyncio.to_thread(
+        _record, services, request, result, user, consult_id, alongside
+    )
+    return Triaged(result, record, queue_s, inference_s)
+
+
+def _record(
+    services: Services,
+    request: TriageRequest,
+    result: TriageResult,
+    user: User,
+    consult_id: str | None,
+    alongside: Callable[[Session, TriageResult], None] | None,
+) -> DecisionRecord:
+    db = services.db
+    decision_id = db.ids.new("dec")
+    review = services.policy.request(
+        decision_id=decision_id,
+        kind=DecisionKind.TRIAGE,
+        disposition=result.disposition.level,
+        reasons=[Reason(reason) for reason in result.review.reasons],
+    )
+    body: dict[str, Any] = result.model_dump(mode="json")
+    with db.write() as session:
+        if alongside is not None:
+            alongside(session, result)
+        return decisions.record(
+            db,
+            kind=DecisionKind.TRIAGE,
+            input=request.model_dump(mode="json"),
+            result=body,
+            models={name: str(version) for name, version in result.models.items()},
+            rules_version=result.versions["rules"],
+            disposition=result.disposition.level,
+            review=review,
+            actor=user.id,
+            decision_id=decision_id,
+            consult_id=consult_id,
+            within=session,
+        )

@@ -1,0 +1,228 @@
+"""The imaging trainer on a few drawn images: it runs to the end, goes on, and exports the truth."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.manifest import read_manifest
+from models.repository import ModelRepository
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("monai")
+
+from models.backends.onnx import OnnxBackend  # noqa: E402
+from training.imaging import calibrate, export  # noqa: E402
+from training.imaging.augment import Augmenter  # noqa: E402
+from training.imaging.config import read_config  # noqa: E402
+from training.imaging.data import read_zip, split_by_group  # noqa: E402
+from training.imaging.fit import Fitter, balanced_draws  # noqa: E402
+from training.imaging.net import SalientResNet  # noqa: E402
+from training.imaging.saliency import blank_centre, central_share  # noqa: E402
+from training.imaging.train import train  # noqa: E402
+
+pytestmark = pytest.mark.torch
+CONFIG = Path(__file__).resolve().parents[3] / "training" / "configs" / "cxr_pneumonia.yaml"
+
+
+def draw(kind: str, rng: np.random.Generator) -> np.ndarray:
+    """A bright middle between two dark ovals; `pneumonia` fills one of them."""
+    y, x = np.mgrid[0:96, 0:96] / 96
+    image = np.full((96, 96), 140.0)
+    for centre in (0.26, 0.74):
+        image[((x - centre) / 0.16) ** 2 + ((y - 0.45) / 0.3) ** 2 < 1] = 60.0
+    if kind == "pneumonia":
+        centre = rng.choice([0.26, 0.74])
+        image[((x - centre) / 0.12) ** 2 + ((y - 0.5) / 0.2) ** 2 < 1] = 150.0
+    return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+
+
+def write_zip(path: Path, count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["file", "label", "kind", "patient"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(count):
+            label = ("normal", "pneumonia")[i % 2]
+            buffer = io.BytesIO()
+            Image.fromarray(draw(label, rng)).save(buffer, format="PNG")
+            archive.writestr(f"images/{i}.png", buffer.getvalue())
+            writer.writerow([f"{i}.png", label, label, f"p{i // 4}-{label}"])
+        archive.writestr("labels.csv", table.getvalue())
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "imaging").mkdir()
+    write_zip(folder / "imaging" / "cxr_pneumonia.train.zip", 40, seed=1)
+    write_zip(folder / "imaging" / "cxr_pneumonia.dev.zip", 16, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    metrics = train(CONFIG, drawn, out, smoke=True)
+    assert 0.0 <= metrics["dev"]["auc"] <= 1.0
+    assert "dev/portable" in metrics
+    return out
+
+
+def test_what_is_written_is_a_model_the_repository_serves(trained: Path) -> None:
+    entry = ModelRepository(trained).get("cxr_pneumonia")
+    entry.verify()
+    assert entry.manifest.labels[1].code == "pneumonia"
+    for heading in ("Intended use", "Population", "Stress", "Saliency sanity", "Ethical"):
+        assert f"## {heading}" in entry.card
+    assert "CC-BY-4.0" in entry.card
+    assert entry.manifest.population.max_age_years == 5
+
+
+def test_the_network_answers_the_same_alone_and_in_company(trained: Path) -> None:
+    folder = trained / "cxr_pneumonia" / "1"
+    manifest = read_manifest(folder)
+    backend = OnnxBackend(folder / "model.onnx")
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(5, *manifest.inputs[0].shape[1:])).astype(np.float32)
+    together = backend.run({"image": images})
+    alone = backend.run({"image": images[2:3]})
+    for output in manifest.outputs:
+        assert list(together[output.name].shape[1:]) == output.shape[1:]
+        np.testing.assert_allclose(together[output.name][2:3], alone[output.name], atol=1e-5)
+
+
+def test_the_mean_of_the_saliency_is_the_margin_of_the_logits(trained: Path) -> None:
+    backend = OnnxBackend(trained / "cxr_pneumonia" / "1" / "model.onnx")
+    out = backend.run({"image": np.random.default_rng(1).normal(size=(3, 1, 128, 128)).astype("f")})
+    margin = out["logits"][:, 1] - out["logits"][:, 0]
+    np.testing.assert_allclose(out["saliency"].mean(axis=(1, 2)), margin, atol=2e-3)
+
+
+def test_two_members_are_averaged_inside_the_graph(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    members = [SalientResNet((8, 8, 8, 8), (1, 1, 1, 1)).eval() for _ in range(2)]
+    path = tmp_path / "pair.onnx"
+    export.export_onnx(export.ServedNet(members), 64, path)
+    image = np.random.default_rng(0).normal(size=(2, 1, 64, 64)).astype(np.float32)
+    with torch.inference_mode():
+        logits = [member(torch.from_numpy(image)).logits.numpy() for member in members]
+    served = OnnxBackend(path).run({"image": image})
+    np.testing.assert_allclose(served["logits"], (logits[0] + logits[1]) / 2, atol=2e-3)
+    assert served["features"].shape == (2, 16)
+
+
+def test_a_stopped_run_goes_on_where_it_stopped(drawn: Path, tmp_path: Path) -> None:
+    config = read_config(CONFIG)
+    short = {"epochs": 2, "samples_per_epoch": 16, "batch_size": 8, "precision": "fp32"}
+    config = config.model_copy(
+        update={
+            "net": config.net.model_copy(update={"widths": (8, 8, 8, 8), "blocks": (1, 1, 1, 1)}),
+            "optimisation": config.optimisation.model_copy(update=short),
+        }
+    )
+    data = read_zip(drawn / config.data.train, config.classes)
+    rows, held = split_by_group(data.labels, data.groups, 0.3, 0)
+
+    def fitter(folder: str) -> Fitter:
+        return Fitter(config, data.take(rows), data.take(held), tmp_path / folder, seed=3)
+
+    whole = fitter("whole")
+    whole.run(resume=False, report=lambda _: None)
+    stopped = fitter("stopped")
+    stopped._keep(stopped._epoch(), stopped._score())
+    resumed = fitter("stopped")
+    resumed.run(resume=True, report=lambda _: None)
+    assert resumed.state.epoch == 2
+    for one, other in zip(
+        whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_no_patient_is_on_both_sides_and_each_class_is_held_out(drawn: Path) -> None:
+    data = read_zip(drawn / "imaging" / "cxr_pneumonia.train.zip", ("normal", "pneumonia"))
+    rows, held = split_by_group(data.labels, data.groups, 0.3, seed=0)
+    assert sorted([*rows, *held]) == list(range(len(data)))
+    assert not {data.groups[i] for i in rows} & {data.groups[i] for i in held}
+    assert set(data.labels[held]) == {0, 1}
+
+
+def test_an_unknown_label_is_an_error(drawn: Path) -> None:
+    with pytest.raises(ValueError, match="pneumonia"):
+        read_zip(drawn / "imaging" / "cxr_pneumonia.train.zip", ("normal", "tumour"))
+
+
+def test_draws_are_balanced() -> None:
+    labels = np.array([0] * 5 + [1] * 95)
+    drawn = balanced_draws(labels, 60, np.random.default_rng(0))
+    assert len(drawn) == 60
+    assert (labels[drawn] == 0).sum() == 30
+
+
+def test_augmentation_is_seeded_stays_in_range_and_zero_strength_is_identity() -> None:
+    rng = np.random.default_rng(0)
+    batch = np.stack([draw("pneumonia", rng) for _ in range(6)])
+    once, again = Augmenter(4)(batch), Augmenter(4)(batch)
+    np.testing.assert_array_equal(once, again)
+    assert once.min() >= 0.0
+    assert once.max() <= 1.0
+    assert float(np.abs(once - batch / 255.0).mean()) > 0.02
+    np.testing.assert_allclose(Augmenter(4, strength=0.0)(batch), batch / 255.0, atol=1e-6)
+
+
+def test_the_threshold_lies_between_what_the_worst_views_allow() -> None:
+    positive = np.array([False] * 50 + [True] * 50)
+    low, high = np.linspace(0.0, 0.2, 50), np.linspace(0.6, 1.0, 50)
+    views = {"a": np.concatenate([low, high]), "b": np.concatenate([low + 0.1, high - 0.1])}
+    chosen = calibrate.choose_threshold(
+        views, positive, min_sensitivity=0.98, min_specificity=0.9, lean=0.5
+    )
+    assert 0.28 < chosen < 0.52
+    eager = calibrate.choose_threshold(
+        views, positive, min_sensitivity=0.98, min_specificity=0.9, lean=1.0
+    )
+    assert eager > chosen
+
+
+def test_temperature_finds_the_scale_of_overconfident_logits() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 2, 4000)
+    labels = (rng.random(4000) < 1 / (1 + np.exp(-honest))).astype(np.int64)
+    logits = np.stack([np.zeros(4000), 3.0 * honest], axis=1)
+    assert calibrate.fit_temperature(logits, labels) == pytest.approx(3.0, rel=0.1)
+
+
+def test_conformal_sets_cover_what_they_promise() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.random(6000)
+    labels = (rng.random(6000) < p).astype(np.int64)
+    probabilities = np.stack([1 - p, p], axis=1)
+    quantile = calibrate.conformal_quantile(probabilities[:3000], labels[:3000], 0.9)
+    inside = 1 - probabilities[np.arange(3000, 6000), labels[3000:]] <= quantile
+    assert inside.mean() == pytest.approx(0.9, abs=0.02)
+
+
+def test_distance_tells_strangers_from_the_crowd() -> None:
+    rng = np.random.default_rng(0)
+    crowd = rng.normal(size=(500, 6)) * np.array([5, 1, 1, 0.5, 0.1, 1])
+    mean, precision = calibrate.fit_gaussian(crowd)
+    usual = calibrate.mahalanobis(crowd, mean, precision)
+    stranger = calibrate.mahalanobis(np.array([[0, 0, 0, 0, 5.0, 0]]), mean, precision)
+    assert usual.mean() == pytest.approx(6, abs=0.7)
+    assert stranger[0] > usual.max()
+
+
+def test_saliency_helpers_measure_the_middle() -> None:
+    maps = np.zeros((1, 8, 8), np.float32)
+    maps[0, 4, 4], maps[0, 0, 0] = 3.0, 1.0
+    assert central_share(maps) == pytest.approx(0.75)
+    blanked = blank_centre(np.ones((1, 1, 8, 8), np.float32))
+    assert blanked.sum() == 64 - 36
