@@ -144,11 +144,12 @@ def kb_search(
     as_json: AsJson = False,
 ) -> None:
     """Search the guideline cards."""
-    from knowledge_base.cards import cards
     from knowledge_base.search.index import KnowledgeIndex
+    from models.tasks.embedding import EmbeddingTask
+
+    from knowledge_base.cards import cards
     from models.backends.onnx import OnnxBackend
     from models.repository import ModelRepository
-    from models.tasks.embedding import EmbeddingTask
     from models.text.normalise import language_of
     from serving.settings import Settings
 

@@ -1,0 +1,57 @@
+# Two commands are enough: `make run` serves, `make test` checks everything.
+PYTHON ?= python3.11
+SERVE := .venv
+TEST := .venv-test
+PIP_FLAGS := --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help run test test-fast test-slow lint e2e train results clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(SERVE)/installed: pyproject.toml constraints.txt
+	@echo "Setting up $(SERVE) (no torch), once ..."
+	@$(PYTHON) -m venv $(SERVE)
+	@$(SERVE)/bin/pip install $(PIP_FLAGS) -e '.[cpu]'
+	@touch $@
+
+$(TEST)/base: pyproject.toml constraints.txt
+	@echo "Setting up $(TEST), once ..."
+	@$(PYTHON) -m venv $(TEST)
+	@$(TEST)/bin/pip install $(PIP_FLAGS) -e '.[cpu,dev]'
+	@touch $@
+
+# torch first and by its exact version: any looser request brings the CUDA packages.
+$(TEST)/train: $(TEST)/base
+	@echo "Adding torch and the training packages to $(TEST), once ..."
+	@$(TEST)/bin/pip install $(PIP_FLAGS) torch==2.13.0
+	@$(TEST)/bin/pip install $(PIP_FLAGS) -e '.[cpu,dev,train]'
+	@touch $@
+
+run: $(SERVE)/installed ## Serve on 127.0.0.1:8000 with SQLite and the shipped models.
+	@FENZHEN_ALLOW_NONCOMMERCIAL=true $(SERVE)/bin/fenzhen serve
+
+lint: $(TEST)/train ## ruff, mypy --strict, import-linter and the content check.
+	@$(TEST)/bin/ruff check .
+	@$(TEST)/bin/ruff format --check .
+	@$(TEST)/bin/mypy
+	@$(TEST)/bin/lint-imports
+	@$(TEST)/bin/fenzhen kb check
+
+test: $(TEST)/train lint ## Everything: lint and all tests, the training code included.
+	@$(TEST)/bin/pytest -m "not slow"
+
+test-fast: $(TEST)/base ## All tests that need no torch.
+	@$(TEST)/bin/pytest -m "not slow and not torch"
+
+test-slow: $(TEST)/train ## The long tests.
+	@$(TEST)/bin/pytest -m slow
+
+e2e: $(TEST)/base ## The browser tests alone.
+	@$(TEST)/bin/pytest tests/e2e
+
+results: $(TEST)/train ## Measure every figure of docs/results.md again (needs FENZHEN_DATA).
+	@$(TEST)/bin/python -m eval.results
+
+clean: ## Remove the virtual environments and caches; var/ stays.
+	rm -rf $(SERVE) $(TEST) build *.egg-info .mypy_cache .ruff_cache .hypothesis
