@@ -19,7 +19,7 @@ from rich.table import Table
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Fenzhen (分诊): open triage and clinical decision support. AI advises, a physician signs.",
+    help="Fenzhen (分诊): triage and clinical decision support. AI advises, a physician signs.",
 )
 models_app = typer.Typer(no_args_is_help=True, help="The model repository.")
 kb_app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")

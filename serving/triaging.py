@@ -41,11 +41,12 @@ def check_limits(services: Services, request: TriageRequest) -> None:
     if len(request.texts) > settings.max_messages:
         raise PayloadTooLarge(f"at most {settings.max_messages} messages")
     words = " ".join(request.texts)
-    if not request.vitals.numbers() and language_of(words) == "unknown":
-        if any(c.isalpha() for c in words):
-            raise UnsupportedLanguage(
-                f"write in Chinese or English; in an emergency call {settings.emergency_number} now"
-            )
+    foreign = language_of(words) == "unknown" and any(c.isalpha() for c in words)
+    if foreign and not request.vitals.numbers():
+        raise UnsupportedLanguage(
+            f"write in Chinese or English; in an emergency call {settings.emergency_number} now"
+        )
+
 
 
 async def triage(

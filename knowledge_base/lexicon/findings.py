@@ -21,7 +21,11 @@ Kind = Literal["symptom", "sign", "condition", "event", "exposure", "state", "re
 
 
 class Concept(BaseModel):
-    """One finding concept. `implies` names broader concepts that hold whenever this one does."""
+    """One finding concept.
+
+    `implies` names broader concepts that hold whenever this one does; `negative_of` the one
+    that is denied by it (alert denies reduced_consciousness).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,6 +38,7 @@ class Concept(BaseModel):
     synonyms_en: tuple[str, ...] = ()
     abbreviations: tuple[str, ...] = ()
     implies: tuple[str, ...] = ()
+    negative_of: str | None = None
 
     @property
     def names_zh(self) -> tuple[str, ...]:

@@ -6,7 +6,10 @@ them again where the data is there). A fatal issue means: no score, ask for anot
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,10 +19,14 @@ from PIL import Image
 from models.imaging.decode import DecodedImage
 from models.imaging.preprocess import equalise
 
+LAYOUT_FILE = Path(__file__).parent / "chest_layout.json"
+
 QualityCode = Literal[
     "blank",
     "low_contrast",
     "inverted",
+    "upside_down",
+    "not_frontal_chest",
     "over_exposed",
     "under_exposed",
     "colour_photo",
@@ -32,7 +39,9 @@ MIN_SPREAD = 0.2
 MAX_SATURATED = 0.35
 MAX_DARK = 0.75
 MAX_COLOUR = 0.04
-MIN_MEDIASTINUM_EXCESS = -0.1
+MAX_INVERTED = -0.45
+MIN_LAYOUT = 0.2
+MIN_UPRIGHT = -0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +70,42 @@ def check_quality(image: DecodedImage, *, chest: bool = True) -> tuple[QualityIs
         found.append(QualityIssue("over_exposed", saturated, MAX_SATURATED, fatal=True))
     if dark > MAX_DARK:
         found.append(QualityIssue("under_exposed", dark, MAX_DARK, fatal=True))
-    if chest and (excess := mediastinum_excess(pixels)) < MIN_MEDIASTINUM_EXCESS:
-        found.append(QualityIssue("inverted", excess, MIN_MEDIASTINUM_EXCESS, fatal=True))
+    if chest and (issue := _layout_issue(pixels)) is not None:
+        found.append(issue)
     if spread < MIN_SPREAD:
         found.append(QualityIssue("low_contrast", spread, MIN_SPREAD, fatal=False))
     return tuple(found)
 
 
-def mediastinum_excess(pixels: npt.NDArray[np.float32]) -> float:
-    """Rank of the middle of a frontal chest less that of the two lung fields, in -1..1.
+def _layout_issue(pixels: npt.NDArray[np.float32]) -> QualityIssue | None:
+    """Polarity, then upside down, then no frontal chest at all."""
+    upright, turned = layout_correlation(pixels), layout_correlation(pixels[::-1])
+    if upright < MAX_INVERTED:
+        return QualityIssue("inverted", upright, MAX_INVERTED, fatal=True)
+    if upright - turned < MIN_UPRIGHT and turned >= MIN_LAYOUT:
+        return QualityIssue("upside_down", upright - turned, MIN_UPRIGHT, fatal=True)
+    if upright < MIN_LAYOUT:
+        return QualityIssue("not_frontal_chest", upright, MIN_LAYOUT, fatal=True)
+    return None
 
-    Spine and heart are brighter than lungs: above zero on a film of usual polarity, below on one
-    that is inverted.
+
+def layout_correlation(pixels: npt.NDArray[np.float32]) -> float:
+    """Correlation in -1..1 of the coarse grey ranks with those of a mean frontal chest.
+
+    Bright middle and belly, darker lungs, dark surround: high on a radiograph of usual polarity,
+    low below zero on an inverted one, near zero on most other pictures.
     """
-    side = 64
-    small = Image.fromarray(np.ascontiguousarray(pixels), mode="F")
+    side = 4 * len(_layout())
+    small = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32), mode="F")
     ranks = equalise(np.asarray(small.resize((side, side), Image.Resampling.BOX)), 1.0)
-    rows = slice(int(0.25 * side), int(0.65 * side))
-    middle = ranks[rows, int(0.44 * side) : int(0.58 * side)]
-    left = ranks[rows, int(0.18 * side) : int(0.34 * side)]
-    right = ranks[rows, int(0.66 * side) : int(0.82 * side)]
-    return float(middle.mean() - 0.5 * (left.mean() + right.mean()))
+    coarse = ranks.reshape(side // 4, 4, side // 4, 4).mean(axis=(1, 3)).ravel()
+    coarse = coarse - coarse.mean()
+    layout = _layout().ravel() - _layout().mean()
+    scale = float(np.sqrt((coarse**2).sum() * (layout**2).sum()))
+    return float((coarse * layout).sum()) / scale if scale > 1e-9 else 0.0
+
+
+@lru_cache(maxsize=1)
+def _layout() -> npt.NDArray[np.float64]:
+    stored = json.loads(LAYOUT_FILE.read_text(encoding="utf-8"))
+    return np.array(stored["rows"], dtype=np.float64)

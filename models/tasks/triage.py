@@ -39,7 +39,7 @@ from models.triage.result import (
 )
 from models.triage.routing import route, routing
 
-ROUTINE, URGENT = 4, 3
+ROUTINE, URGENT, EMERGENCY = 4, 3, 2
 _MOST_DEPARTMENTS = 5
 
 
@@ -97,7 +97,7 @@ class TriageTask:
         language: Language = "en" if case.language == "en" else "zh"
         ranked, unsure = self._departments(request, outputs)
         chosen = choose_cards(self._cards, (r.text.card for r in verdict.fired), case.present)
-        crisis = any(r.text.topic == "crisis" for r in verdict.fired)
+        crisis = any(_is_crisis(rule) for rule in verdict.fired)
         red = tuple(self._rule(r, case) for r in verdict.fired if r.disposition < ROUTINE)
         scale = dispositions()[request.level]
         reasons = _review_reasons(request, crisis, unsure)
@@ -121,7 +121,7 @@ class TriageTask:
             advice=AdviceResult(
                 now=verdict.fired[0].text.advice if verdict.fired else scale.action,
                 watch_for=passages(chosen, "when_to_worry", language),
-                self_care=passages(chosen, "self_care", language) if request.level > 2 else (),
+                self_care=passages(chosen, "self_care", language) if request.level > EMERGENCY else (),
             ),
             review=ReviewResult(required=bool(reasons), reasons=reasons),
             models={} if outputs is None else {self._manifest.name: self._manifest.version},
@@ -144,7 +144,7 @@ class TriageTask:
         routed = route(probabilities, judged.case.facts)
         ranked = sorted(routed.items(), key=lambda item: -item[1])[:_MOST_DEPARTMENTS]
         unsure = outputs is None or ranked[0][1] < self._manifest.thresholds.get("unsure", 0.0)
-        first = rules_.emergency if judged.level <= 2 else rules_.unsure if unsure else None
+        first = rules_.emergency if judged.level <= EMERGENCY else rules_.unsure if unsure else None
         if first is not None:
             ranked = [
                 (first, routed.get(first, 0.0)),
@@ -199,6 +199,11 @@ class TriageTask:
             for number, reading in enumerate(case.readings)
             for finding in reading.findings
         ]
+
+
+def _is_crisis(rule: Rule) -> bool:
+    """An emergency of the mind: self-harm, violence, psychosis. A human must be reached."""
+    return rule.text.topic == "mental_health" and rule.disposition <= EMERGENCY
 
 
 def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewReason, ...]:

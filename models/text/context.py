@@ -161,7 +161,8 @@ class ContextReader:
         if mention.negations > 0 and not negated:
             return "present"
         if self._cues.language == "zh":
-            if self._cues.doubted_zh.search(left) or self._cues.question.search(left):
+            plain = self._text[mention.start - len(left) : mention.start]
+            if self._cues.doubted_zh.search(plain) or self._cues.question.search(plain):
                 return "unknown"
             found = self._cues.negated_zh.search(left)
             if found:

@@ -54,10 +54,14 @@ class _Token:
     end: int
 
 
-def _tokens(text: str) -> list[_Token]:
+def _tokens(text: str, unstemmed: frozenset[str]) -> list[_Token]:
+    """Words with stems. Small words keep their form: "severe" is not the stem of "severed"."""
     found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(text)]
     stems = _STEMMER.stemWords([word for word, _, _ in found])
-    return [_Token(stem, *rest) for stem, rest in zip(stems, found, strict=True)]
+    return [
+        _Token("=" + rest[0] if rest[0] in unstemmed else stem, *rest)
+        for stem, rest in zip(stems, found, strict=True)
+    ]
 
 
 class Matcher:
@@ -76,7 +80,7 @@ class Matcher:
             for name in concept.names_zh:
                 _insert(self._zh, normalise(name), concept.code)
             for name in concept.names_en:
-                words = _tokens(normalise(name))
+                words = _tokens(normalise(name), self._en_fillers)
                 content = [t.stem for t in words if t.word not in self._en_fillers]
                 _insert(self._en, content or [t.stem for t in words], concept.code)
             for name in concept.abbreviations:
@@ -88,7 +92,8 @@ class Matcher:
     def find(self, text: str) -> list[Mention]:
         """Mentions in order of position, none overlapping; `text` is the original wording."""
         folded = normalise(text)
-        candidates = [*self._chinese(folded), *self._english(folded), *self._short(text)]
+        chinese = self._without_swallowed(folded, list(self._chinese(folded)))
+        candidates = [*chinese, *self._english(folded), *self._short(text)]
         candidates.sort(key=lambda m: (m.start - m.end, m.start))
         taken: list[Mention] = []
         occupied = bytearray(len(text))
@@ -97,6 +102,23 @@ class Matcher:
                 occupied[mention.start : mention.end] = b"\x01" * (mention.end - mention.start)
                 taken.append(mention)
         return sorted(taken, key=lambda m: m.start)
+
+    def _without_swallowed(self, text: str, found: list[Mention]) -> list[Mention]:
+        """Drop 无尿 in 无尿频: a term that begins with "not" gives way to one that goes on."""
+        kept = []
+        for mention in found:
+            denied = max(
+                (n for n in self._zh_negations if text.startswith(n, mention.start)),
+                key=len,
+                default="",
+            )
+            swallowed = denied and any(
+                mention.start + len(denied) <= other.start < mention.end < other.end
+                for other in found
+            )
+            if not swallowed:
+                kept.append(mention)
+        return kept
 
     def _short(self, text: str) -> Iterator[Mention]:
         if self._abbreviations:
@@ -148,7 +170,7 @@ class Matcher:
     def _english(self, text: str) -> Iterator[Mention]:
         if not any("a" <= c <= "z" for c in text):
             return
-        tokens = _tokens(text)
+        tokens = _tokens(text, self._en_fillers)
         for first, token in enumerate(tokens):
             node = self._en.next.get(token.stem)
             if node is None:

@@ -130,6 +130,9 @@ class CaseReader:
         """A present finding makes the broader ones present; a denied one denies the narrower."""
         for code, observation in list(observations.items()):
             if observation.status == "present":
+                denied = self._lexicon[code].negative_of
+                if denied is not None:
+                    observations.setdefault(denied, Observation("absent"))
                 for broader in self._lexicon.implied(code):
                     known = observations.get(broader)
                     if known is None or known.status != "present":

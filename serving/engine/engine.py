@@ -99,9 +99,13 @@ class ModelQueue:
             self._scheduler.cancel(key)
             self._requests.pop(key, None)
 
+    def stop(self) -> None:
+        """Take nothing new from now on."""
+        self._stopping = True
+
     async def drain(self) -> None:
         """Take nothing new, finish what waits, stop the workers."""
-        self._stopping = True
+        self.stop()
         while self._requests:
             await asyncio.wait([w.future for w in self._requests.values()])
             await asyncio.sleep(0)
@@ -187,5 +191,7 @@ class Engine:
         return await queue.infer(tensors, priority, timeout_s)
 
     async def drain(self) -> None:
-        """Finish everything that waits and stop."""
+        """Take nothing new, finish everything that waits and stop."""
+        for queue in self._queues.values():
+            queue.stop()
         await asyncio.gather(*(queue.drain() for queue in self._queues.values()))

@@ -13,17 +13,15 @@ from serving import audit, decisions
 from serving.clock import FixedClock
 from serving.decisions import DecisionRecord
 from serving.errors import NotFound
-from serving.reviews import queue
-from serving.reviews.policy import ReviewPolicy
+from serving.reviews import queue, tasks
 from serving.storage import consults
 from serving.storage.codes import ConsultStatus, DecisionKind, DecisionStatus, Reason
 from serving.storage.database import Database
 from serving.storage.tables import AuditEventRow, Base, DecisionRow, ReviewTaskRow
-from tests.serving.storage.databases import decide_in
+from tests.serving.storage.records import POLICY, decide_in
 
 pytest_plugins = ["tests.serving.storage.databases"]
 
-POLICY = ReviewPolicy.load()
 Decide = Callable[..., DecisionRecord]
 
 
@@ -88,7 +86,7 @@ def test_a_crash_in_the_middle_of_recording_leaves_nothing(
     db: Database, decide: Decide, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     before = counts(db)
-    module = {"enqueue": decisions.tasks, "append": decisions.audit}[point]
+    module = {"enqueue": tasks, "append": audit}[point]
     real = getattr(module, point)
 
     def crash_after(*args: object, **more: object) -> None:

@@ -1,4 +1,4 @@
-"""Turns logits into an operating point: temperature, threshold, prediction sets, distance.
+"""Turns logits into an operating point: probabilities, threshold, prediction sets, distance.
 
 Everything is fitted on patients that neither trained the network nor report its figures, seen as
 they are and under every stress transform, so that the operating point carries a margin for images
@@ -35,23 +35,27 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Doubles:
     return total
 
 
-def fit_temperature(logits: Floats, labels: npt.NDArray[np.int64]) -> float:
-    """Minimises the log-loss (Guo et al. 2017) over 0.05..20 by golden-section search."""
+def fit_platt(margin: Floats, positive: Truth) -> tuple[float, float]:
+    """(temperature, bias) with P(positive) = sigmoid((margin + bias) / temperature).
 
-    def cost(log_temperature: float) -> float:
-        probability = softmax(logits, float(np.exp(log_temperature)))
-        chosen = probability[np.arange(len(labels)), labels]
-        return -float(np.mean(np.log(np.maximum(chosen, 1e-12))))
-
-    low, high = float(np.log(0.05)), float(np.log(20.0))
-    ratio = (np.sqrt(5.0) - 1.0) / 2.0
-    for _ in range(60):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if cost(left) < cost(right):
-            high = right
-        else:
-            low = left
-    return float(np.exp((low + high) / 2.0))
+    Platt scaling: logistic regression on the logit margin [N], by Newton's method with a little
+    ridge, so that perfectly separable scores stay finite. A network trained on balanced draws
+    needs the bias to state probabilities for the data's own share of disease.
+    """
+    m, target = np.asarray(margin, dtype=np.float64), positive.astype(np.float64)
+    design = np.stack([m, np.ones_like(m)], axis=1)
+    beta, ridge = np.array([1.0, 0.0]), 1e-4 * np.eye(2)
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -40, 40)))
+        weight = np.maximum(p * (1 - p), 1e-9)
+        gradient = design.T @ (target - p) / len(m) - ridge @ beta
+        hessian = (design * weight[:, None]).T @ design / len(m) + ridge
+        step = np.linalg.solve(hessian, gradient)
+        beta = beta + np.clip(step, -1.0, 1.0)
+        if float(np.abs(step).max()) < 1e-10:
+            break
+    slope = max(float(beta[0]), 1e-3)
+    return 1.0 / slope, float(beta[1]) / slope
 
 
 def choose_threshold(

@@ -7,6 +7,7 @@ half the size, and a batch does not change an answer as dynamic int8 would.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,10 +39,17 @@ class ServedNet(nn.Module):
         self, members: Sequence[SalientResNet], projection: Projection | None = None
     ) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members = nn.ModuleList(copy.deepcopy(member) for member in members)
         self.project: nn.Module = nn.Identity()
         if projection is not None:
             self.project = ProjectionLayer(projection)
+
+    @torch.no_grad()
+    def shift(self, label: int, bias: float) -> None:
+        """Add `bias` to one logit of every member, and so to the mean of the saliency map."""
+        for member in self.members:
+            assert isinstance(member, SalientResNet)
+            member.head.bias[label] += bias
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""

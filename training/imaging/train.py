@@ -37,7 +37,7 @@ from training.imaging.data import LabelledImages, read_zip, split_by_group
 from training.imaging.fit import Fitter, preprocess_all
 from training.imaging.net import SalientResNet
 
-Metrics = dict[str, dict[str, Metric]]
+Floats = npt.NDArray[np.float32]
 _BATCH_TOLERANCE = 1e-5
 
 
@@ -96,7 +96,19 @@ def package(
     export.export_onnx(served, spec.size, path)
     backend = OnnxBackend(path, threads=threads)
     own = evaluate.run_backend(backend, inputs)["features"]
-    manifest = _operate(config, backend, own, held_out, folder)
+    seen = evaluate.views_of(backend, held_out.images, spec)
+    temperature, bias = _platt(seen, held_out.labels, config.positive)
+    # The bias goes into the graph: softmax(logits / temperature) is then the whole calibration.
+    served.shift(config.positive, bias)
+    export.export_onnx(served, spec.size, path)
+    backend = OnnxBackend(path, threads=threads)
+    shifted = {
+        name: calibrate.View(_shifted(view.logits, config.positive, bias), view.features)
+        for name, view in seen.items()
+    }
+    sample = backend.run({"image": inputs[:1]})
+    shapes = {name: [-1, *value.shape[1:]] for name, value in sample.items()}
+    manifest = _operate(config, temperature, shifted, own, held_out, shapes, folder)
     views = evaluate.views_of(backend, dev.images, spec)
     metrics = evaluate.report(manifest, views, dev, config.positive, samples=samples)
     metrics["outsiders"] = _outsiders(manifest, backend, dev, config)
@@ -108,20 +120,34 @@ def package(
     return finished
 
 
+def _platt(
+    views: dict[str, calibrate.View], labels: npt.NDArray[np.int64], positive: int
+) -> tuple[float, float]:
+    logits = np.concatenate([view.logits for view in views.values()])
+    truth = np.tile(labels == positive, len(views))
+    return calibrate.fit_platt(logits[:, positive] - logits[:, 0], truth)
+
+
+def _shifted(logits: npt.NDArray[np.floating], positive: int, bias: float) -> Floats:
+    out = np.array(logits, dtype=np.float32)
+    out[:, positive] += np.float32(bias)
+    return out
+
+
 def _operate(
     config: ImagingConfig,
-    backend: OnnxBackend,
-    own_features: npt.NDArray[np.float32],
+    temperature: float,
+    views: dict[str, calibrate.View],
+    own_features: Floats,
     held_out: LabelledImages,
+    shapes: dict[str, list[int]],
     folder: Path,
 ) -> Manifest:
     """The manifest without its metrics: what the held-out patients decide."""
     options, labels = config.operating, held_out.labels
-    views = evaluate.views_of(backend, held_out.images, config.preprocessing)
     logits = np.concatenate([view.logits for view in views.values()])
     features = np.concatenate([view.features for view in views.values()])
     everyone = np.tile(labels, len(views))
-    temperature = calibrate.fit_temperature(logits, everyone)
     scores = {
         name: calibrate.softmax(view.logits, temperature)[:, config.positive]
         for name, view in views.items()
@@ -143,7 +169,6 @@ def _operate(
         "precision": [float(f"{v:.6g}") for v in precision.ravel()],
     }
     size = config.preprocessing.size
-    sample = backend.run({"image": np.zeros((1, 1, size, size), dtype=np.float32)})
     return Manifest(
         name=config.name,
         version=config.version,
@@ -151,8 +176,7 @@ def _operate(
         title=config.title,
         inputs=[TensorSpec(name="image", dtype="float32", shape=[-1, 1, size, size])],
         outputs=[
-            TensorSpec(name=name, dtype="float32", shape=[-1, *sample[name].shape[1:]])
-            for name in export.OUTPUTS
+            TensorSpec(name=name, dtype="float32", shape=shapes[name]) for name in export.OUTPUTS
         ],
         labels=list(config.labels),
         preprocessing=asdict(config.preprocessing),
@@ -209,9 +233,7 @@ def _saliency(
     return {name: Metric(value=round(value, 4)) for name, value in found.items()}
 
 
-def _parity(
-    served: export.ServedNet, backend: OnnxBackend, inputs: npt.NDArray[np.float32]
-) -> dict[str, float]:
+def _parity(served: export.ServedNet, backend: OnnxBackend, inputs: Floats) -> dict[str, float]:
     """torch against ONNX, and alone against in a batch."""
     together = evaluate.run_backend(backend, inputs, batch_size=len(inputs))
     alone = evaluate.run_backend(backend, inputs, batch_size=1)

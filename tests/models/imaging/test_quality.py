@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.imaging.decode import DecodedImage
-from models.imaging.quality import check_quality, mediastinum_excess
+from models.imaging.quality import check_quality, layout_correlation
 
 
 def chest(side: int = 200) -> np.ndarray:
@@ -36,6 +36,7 @@ def test_a_usual_radiograph_has_no_issue() -> None:
     [
         (np.full((200, 200), 0.4, np.float32), "blank"),
         (1.0 - chest(), "inverted"),
+        (chest().T, "not_frontal_chest"),
         (chest() * 2.5 + 0.5, "over_exposed"),
         (chest() - 0.7, "under_exposed"),
         (chest() * 0.15 + 0.4, "low_contrast"),
@@ -61,7 +62,13 @@ def test_dev_radiographs_pass_and_their_negatives_do_not(data_dir: Path) -> None
 
     path = data_dir / "imaging" / "cxr_pneumonia.dev.zip"
     images = read_zip(path, ("normal", "pneumonia"), limit=200).images.astype(np.float32) / 255
-    flagged = [bool(check_quality(DecodedImage(image, "jpeg"))) for image in images]
-    inverted = [mediastinum_excess(1 - image) < -0.1 for image in images]
-    assert np.mean(flagged) <= 0.01
-    assert np.mean(inverted) >= 0.97
+
+    def share(code: str | None, pictures: np.ndarray) -> float:
+        found = [codes(picture) for picture in pictures]
+        return float(np.mean([bool(c) if code is None else code in c for c in found]))
+
+    assert share(None, images) <= 0.01
+    assert share("inverted", 1 - images) >= 0.98
+    assert share("upside_down", images[:, ::-1]) >= 0.85
+    assert share("not_frontal_chest", images.transpose(0, 2, 1)) >= 0.95
+    assert np.median([layout_correlation(image) for image in images]) > 0.8

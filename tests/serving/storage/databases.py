@@ -6,7 +6,6 @@ Set FENZHEN_TEST_POSTGRES to the URL of an empty database to run the same tests 
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -15,22 +14,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from serving import decisions, users
-from serving.clock import FixedClock, Ids
+from serving import users
+from serving.clock import FixedClock
 from serving.decisions import DecisionRecord
-from serving.reviews.policy import ReviewPolicy
-from serving.storage.codes import DecisionKind, Reason, Role
+from serving.storage.codes import Role
 from serving.storage.database import Database
 from serving.users import User
+from tests.serving.storage.records import decide_in
 
 POSTGRES = os.environ.get("FENZHEN_TEST_POSTGRES")
-POLICY = ReviewPolicy.load()
-
-
-def counting_ids(clock: FixedClock) -> Ids:
-    """Ids whose random part counts up: the same test makes the same ids."""
-    numbers = itertools.count(1)
-    return Ids(clock, lambda size: next(numbers).to_bytes(size, "big"))
 
 
 @pytest.fixture
@@ -61,7 +53,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def db(database_url: str, clock: FixedClock) -> Iterator[Database]:
     """A migrated database under the test's clock."""
-    database = Database(database_url, clock=clock)
+    database = Database(database_url, clock=clock, sync_commits=False)
     database.migrate()
     yield database
     database.close()
@@ -83,25 +75,3 @@ def colleague(db: Database) -> User:
 def decide(db: Database) -> Callable[..., DecisionRecord]:
     """Record a decision that is in the queue for the given reasons."""
     return lambda *reasons, **more: decide_in(db, *reasons, **more)
-
-
-def decide_in(
-    db: Database,
-    *reasons: Reason,
-    disposition: int | None = 3,
-    kind: DecisionKind = DecisionKind.TRIAGE,
-    consult_id: str | None = None,
-) -> DecisionRecord:
-    """Record a decision; its review is levelled by the shipped policy, without the sample."""
-    return decisions.record(
-        db,
-        kind=kind,
-        input={"text": "头痛三天，加重半天"},
-        result={"disposition": disposition},
-        models={"triage-zh": "1"},
-        rules_version="2026.1",
-        disposition=disposition,
-        review=POLICY.level(reasons, disposition) if reasons else None,
-        actor="usr_app",
-        consult_id=consult_id,
-    )

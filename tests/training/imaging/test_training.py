@@ -192,12 +192,19 @@ def test_the_threshold_lies_between_what_the_worst_views_allow() -> None:
     assert eager > chosen
 
 
-def test_temperature_finds_the_scale_of_overconfident_logits() -> None:
+def test_platt_scaling_finds_scale_and_shift_of_overconfident_margins() -> None:
     rng = np.random.default_rng(0)
-    honest = rng.normal(0, 2, 4000)
-    labels = (rng.random(4000) < 1 / (1 + np.exp(-honest))).astype(np.int64)
-    logits = np.stack([np.zeros(4000), 3.0 * honest], axis=1)
-    assert calibrate.fit_temperature(logits, labels) == pytest.approx(3.0, rel=0.1)
+    honest = rng.normal(0, 2, 8000)
+    positive = rng.random(8000) < 1 / (1 + np.exp(-honest))
+    temperature, bias = calibrate.fit_platt(3.0 * honest - 1.5, positive)
+    assert temperature == pytest.approx(3.0, rel=0.1)
+    assert bias == pytest.approx(1.5, abs=0.25)
+
+
+def test_platt_scaling_of_separable_margins_stays_finite() -> None:
+    temperature, bias = calibrate.fit_platt(np.array([-2.0, -1, 1, 2]), np.array([0, 0, 1, 1]) > 0)
+    assert 0 < temperature < 10
+    assert abs(bias) < 5
 
 
 def test_conformal_sets_cover_what_they_promise() -> None:

@@ -1,0 +1,62 @@
+"""Lexical search: BM25 over tokens. Built once, then only read, so threads may share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bm25s
+import numpy as np
+from numpy.typing import NDArray
+
+from knowledge_base.tokeniser import is_han
+
+
+class LexicalIndex:
+    """BM25 scores of documents given as token lists; a document is known by its position."""
+
+    def __init__(self, documents: Sequence[Sequence[str]]) -> None:
+        self._size = len(documents)
+        self._ids: dict[str, int] = {}
+        rows = [[self._ids.setdefault(t, len(self._ids)) for t in tokens] for tokens in documents]
+        self._bm25 = bm25s.BM25(backend="numpy")
+        if self._ids:
+            self._bm25.index((rows, dict(self._ids)), show_progress=False)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def scores(self, tokens: Sequence[str]) -> NDArray[np.float32]:
+        """The BM25 score of every document, shape [len(self)]; 0 where no token occurs."""
+        known = [self._ids[t] for t in tokens if t in self._ids]
+        if not known:
+            return np.zeros(self._size, dtype=np.float32)
+        scores: NDArray[np.float32] = self._bm25.get_scores_from_ids(known)
+        return scores
+
+    def search(
+        self,
+        tokens: Sequence[str],
+        *,
+        also: Sequence[str] = (),
+        also_weight: float = 0.0,
+        allowed: NDArray[np.bool_] | None = None,
+        limit: int = 100,
+    ) -> list[int]:
+        """Documents, best first, at most `limit`.
+
+        `also` are expansion tokens; they count `also_weight` of their score. Single Chinese
+        characters add to a score but make no hit of their own (天气 must not find 腹胀气),
+        unless the query has nothing else. `allowed` masks documents, shape [len(self)].
+        """
+        single = [t for t in tokens if len(t) == 1 and is_han(t)]
+        whole = [t for t in tokens if len(t) > 1 or not is_han(t)]
+        strong = self.scores(whole)
+        if also:
+            strong = strong + np.float32(also_weight) * self.scores(also)
+        total = strong + self.scores(single)
+        hit = strong > 0 if whole or also else total > 0
+        if allowed is not None:
+            hit = hit & allowed
+        found = np.flatnonzero(hit)
+        order = np.argsort(-total[found], kind="stable")[:limit]
+        return [int(document) for document in found[order]]

@@ -1,0 +1,117 @@
+"""Findings in context: the probes that people and models are known to fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.text.findings import Finding, Reader
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+def only(reader: Reader, text: str, code: str) -> Finding:
+    found = [f for f in reader.read(text).findings if f.code == code]
+    assert found, f"{code} not found in {text}: {[f.code for f in reader.read(text).findings]}"
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "status"),
+    [
+        ("胸痛三天", "chest_pain", "present"),
+        ("没有胸痛", "chest_pain", "absent"),
+        ("胸口不痛，就是憋气", "chest_pain", "absent"),
+        ("胸口不痛，就是憋气", "dyspnoea", "present"),
+        ("否认胸痛、气短", "dyspnoea", "absent"),
+        ("无发热、咳嗽、胸痛", "chest_pain", "absent"),
+        ("未见发热，咳嗽两天", "cough", "present"),
+        ("没有发烧，但是胸痛", "chest_pain", "present"),
+        ("不是不胸痛", "chest_pain", "present"),
+        ("头不是不疼", "headache", "present"),
+        ("胸痛没有缓解", "chest_pain", "present"),
+        ("有没有胸痛", "chest_pain", "unknown"),
+        ("不能排除心梗", "myocardial_infarction", "unknown"),
+        ("排除了心梗", "myocardial_infarction", "absent"),
+        ("发烧没有，咳嗽没有", "fever", "absent"),
+        ("發燒", "fever", "present"),
+        ("冇發燒", "fever", "absent"),
+        ("咳嗽不停", "cough", "present"),
+        ("Denies chest pain. Reports SOB.", "chest_pain", "absent"),
+        ("Denies chest pain. Reports SOB.", "dyspnoea", "present"),
+        ("No chest pain, palpitations, or cough.", "cough", "absent"),
+        ("No fever, severe headache since noon", "severe_headache", "present"),
+        ("No SOB but has chest tightness", "chest_tightness", "present"),
+        ("not sure if I have a fever", "fever", "unknown"),
+        ("I can’t catch my breath", "dyspnoea", "present"),
+        ("I do not have chest pain but my heart is racing", "palpitations", "present"),
+        ("chest pain without relief", "chest_pain", "present"),
+    ],
+)
+def test_status_follows_its_scope(reader: Reader, text: str, code: str, status: str) -> None:
+    assert only(reader, text, code).status == status
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "experiencer"),
+    [
+        ("我胸痛", "chest_pain", "self"),
+        ("我妈妈胸痛", "chest_pain", "relative"),
+        ("孩子发烧了", "fever", "relative"),
+        ("家里人有高血压，我最近头晕", "hypertension", "family"),
+        ("家里人有高血压，我最近头晕", "dizziness", "self"),
+        ("My mother has diabetes. I have a headache.", "diabetes", "relative"),
+        ("My mother has diabetes. I have a headache.", "headache", "self"),
+        ("family history of diabetes", "diabetes", "family"),
+    ],
+)
+def test_whose_finding_it_is(reader: Reader, text: str, code: str, experiencer: str) -> None:
+    assert only(reader, text, code).experiencer == experiencer
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "temporality"),
+    [
+        ("以前有过胸痛", "chest_pain", "past"),
+        ("小时候得过哮喘", "asthma", "past"),
+        ("三天前开始胸痛", "chest_pain", "now"),
+        ("history of chest pain", "chest_pain", "past"),
+        ("chest pain since this morning", "chest_pain", "now"),
+    ],
+)
+def test_when_it_was(reader: Reader, text: str, code: str, temporality: str) -> None:
+    assert only(reader, text, code).temporality == temporality
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "hours"),
+    [
+        ("胸痛30分钟", "chest_pain", 0.5),
+        ("咳嗽半个月了", "cough", 360),
+        ("头痛三天", "headache", 72),
+        ("headache for 3 days", "headache", 72),
+        ("chest pain for 25 minutes", "chest_pain", 25 / 60),
+    ],
+)
+def test_how_long_it_has_gone_on(reader: Reader, text: str, code: str, hours: float) -> None:
+    assert only(reader, text, code).duration_hours == pytest.approx(hours)
+
+
+def test_small_words_inside_a_term_do_not_break_it(reader: Reader) -> None:
+    finding = only(reader, "胸口特别痛", "chest_pain")
+    assert finding.text == "胸口特别痛"
+    assert finding.severity is not None
+    assert finding.severity.name == "severe"
+
+
+def test_every_span_holds_the_patients_own_words(reader: Reader) -> None:
+    text = "我媽媽昨晚開始胸悶、氣短，沒有發燒。She has SOB too."
+    for finding in reader.read(text).findings:
+        assert text[finding.start : finding.end] == finding.text
+
+
+def test_a_word_inside_another_is_not_a_finding(reader: Reader) -> None:
+    codes = {f.code for f in reader.read("I have been sober for 2 years").findings}
+    assert "dyspnoea" not in codes
