@@ -28,6 +28,7 @@ class Cues(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fillers: tuple[str, ...]
+    modifiers: tuple[str, ...] = ()
     pseudo_negation: tuple[str, ...]
     negation: tuple[str, ...]
     negation_bridge: tuple[str, ...] = ()

@@ -72,7 +72,7 @@ class Matcher:
         self._zh_fillers = frozenset(zh.fillers)
         self._zh_negations = frozenset(n for n in zh.negation if len(n) <= 3)
         self._en_fillers = frozenset(en.fillers)
-        self._en_negations = frozenset(n for n in en.negation if " " not in n)
+        self._en_small = self._en_fillers | frozenset(en.modifiers)
         self._longest = max(map(len, (*self._zh_fillers, *self._zh_negations)))
         self._zh, self._en = _Node(), _Node()
         self._abbreviations: dict[str, str] = {}
@@ -80,7 +80,7 @@ class Matcher:
             for name in concept.names_zh:
                 _insert(self._zh, normalise(name), concept.code)
             for name in concept.names_en:
-                words = _tokens(normalise(name), self._en_fillers)
+                words = _tokens(normalise(name), self._en_small)
                 content = [t.stem for t in words if t.word not in self._en_fillers]
                 _insert(self._en, content or [t.stem for t in words], concept.code)
             for name in concept.abbreviations:
@@ -170,7 +170,7 @@ class Matcher:
     def _english(self, text: str) -> Iterator[Mention]:
         if not any("a" <= c <= "z" for c in text):
             return
-        tokens = _tokens(text, self._en_fillers)
+        tokens = _tokens(text, self._en_small)
         for first, token in enumerate(tokens):
             node = self._en.next.get(token.stem)
             if node is None:
@@ -185,7 +185,7 @@ class Matcher:
                 following = node.next.get(tokens[last].stem)
                 if following is not None:
                     node = following
-                elif tokens[last].word in self._en_fillers and gap > 0:
+                elif tokens[last].word in self._en_small and gap > 0:
                     gap -= 1
                 else:
                     break

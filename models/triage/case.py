@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from knowledge_base.lexicon.findings import Lexicon
-from knowledge_base.rules.facts import Facts, Observation, Sex
+from knowledge_base.rules.facts import Facts, Observation, Severity, Sex
 from models.text.findings import Finding, Reader, Reading
 from models.triage.request import TriageRequest
 
@@ -77,6 +77,8 @@ class CaseReader:
                 if earlier and {earlier.status, observation.status} == {"present", "absent"}:
                     contradictions.add(finding.code)
                 said[finding.code] = _merge(earlier, observation)
+                for code in self._graded(finding):
+                    said[code] = _merge(said.get(code), observation)
             observations |= said
         for code, status in request.answers.items():
             if code in self._lexicon:
@@ -97,6 +99,17 @@ class CaseReader:
             language=request.language or _language(readings),
             contradictions=frozenset(contradictions),
         )
+
+    def _graded(self, finding: Finding) -> list[str]:
+        """The codes that the lexicon has for a stated grade: severe_headache, sudden_…"""
+        if finding.status != "present":
+            return []
+        grades = {"severe_": finding.severity is Severity.severe, "sudden_": finding.sudden}
+        return [
+            g + finding.code
+            for g, holds in grades.items()
+            if holds and g + finding.code in self._lexicon
+        ]
 
     def _is_the_patients(self, finding: Finding, speaks_for_self: bool) -> bool:
         """A relative's symptom is the patient's: people ask for their mothers and children."""
