@@ -12,6 +12,7 @@ import threading
 import unicodedata
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 
 import Stemmer
 
@@ -25,10 +26,12 @@ STOP_CHARACTERS = frozenset(
     "怎什何如为啥谁该要会能可以被把给让对从到着过得地之而但因所以于想办样"
 )
 STOP_WORDS = frozenset(
-    "a an and any are as at be been being but by can could did do does for from get had has have "
-    "having he her him his how i if in into is it its me my of on or our shall she should so "
-    "some such than that the their them then there these they this those to us was we were what "
-    "when where which who why will with would you your am about just very".split()
+    """
+    a an and any are as at be been being but by can could did do does for from get had has have
+    having he her him his how i if in into is it its me my of on or our shall she should so
+    some such than that the their them then there these they this those to us was we were what
+    when where which who why will with would you your am about just very
+    """.split()  # noqa: SIM905
 )
 
 _stemmers = threading.local()
@@ -78,7 +81,7 @@ def tokenise(text: str) -> list[str]:
         tokens.extend(c for c in han if c not in STOP_CHARACTERS)
         tokens.extend(
             first + second
-            for first, second in zip(han, han[1:], strict=False)
+            for first, second in pairwise(han)
             if first not in STOP_CHARACTERS or second not in STOP_CHARACTERS
         )
     return tokens

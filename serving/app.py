@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from models.triage.result import AI_LABEL
 from serving import __version__
 from serving.api import consults, decisions, health, imaging, knowledge, problems, reviews, triage
+from serving.clock import Ids, SystemClock
 from serving.middleware import Guard
 from serving.security import Sessions
-from serving.services import Services
+from serving.services import Services, open_services
+from serving.settings import Settings
 from serving.web import chat, console, static
 
 _ROUTERS = (
@@ -29,13 +32,24 @@ _ROUTERS = (
 )
 
 
-def create_app(services: Services, *, session_key: bytes | None = None) -> FastAPI:
-    """The ASGI application over open services; closing it drains the engine."""
+def create_app(
+    settings: Settings, *, opened: Callable[[Services], None] = lambda _services: None
+) -> FastAPI:
+    """The ASGI application. Its start opens the services and calls `opened`, its end drains them.
+
+    The start raises ModelError when a model is missing, altered or not licensed for this use.
+    """
+    registry = CollectorRegistry()
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await services.close()
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = await open_services(settings, registry)
+        app.state.services = services
+        opened(services)
+        try:
+            yield
+        finally:
+            await services.close()
 
     app = FastAPI(
         title="Fenzhen",
@@ -45,18 +59,10 @@ def create_app(services: Services, *, session_key: bytes | None = None) -> FastA
         docs_url=None,
         redoc_url=None,
     )
-    app.state.services = services
-    app.state.sessions = Sessions(
-        session_key or secrets.token_bytes(32), services.settings.session_hours
-    )
+    app.state.sessions = Sessions(secrets.token_bytes(32), settings.session_hours)
     for router in _ROUTERS:
         app.include_router(router)
     app.mount("/static", static.files(), name="static")
-    problems.install(app, services.registry)
-    app.add_middleware(
-        Guard,
-        settings=services.settings,
-        registry=services.registry,
-        ids=services.db.ids,
-    )
+    problems.install(app, registry)
+    app.add_middleware(Guard, settings=settings, registry=registry, ids=Ids(SystemClock()))
     return app

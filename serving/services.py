@@ -65,12 +65,11 @@ def warm_up(manifest: Manifest) -> dict[str, Tensor]:
     }
 
 
-async def open_services(settings: Settings) -> Services:
+async def open_services(settings: Settings, registry: CollectorRegistry) -> Services:
     """Open the database, verify and load every model, warm it up and build the index.
 
     Raises ModelError when a model is missing, altered or not licensed for this use.
     """
-    registry = CollectorRegistry()
     db = Database(settings.database)
     db.migrate()
     repository = ModelRepository(settings.models, allow_noncommercial=settings.allow_noncommercial)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 import bm25s
@@ -16,6 +18,8 @@ class LexicalIndex:
 
     def __init__(self, documents: Sequence[Sequence[str]]) -> None:
         self._size = len(documents)
+        self._tokens = [frozenset(tokens) for tokens in documents]
+        self._frequency = Counter(token for tokens in self._tokens for token in tokens)
         self._ids: dict[str, int] = {}
         rows = [[self._ids.setdefault(t, len(self._ids)) for t in tokens] for tokens in documents]
         self._bm25 = bm25s.BM25(backend="numpy")
@@ -32,6 +36,23 @@ class LexicalIndex:
             return np.zeros(self._size, dtype=np.float32)
         scores: NDArray[np.float32] = self._bm25.get_scores_from_ids(known)
         return scores
+
+    def coverage(self, tokens: Sequence[str], documents: Sequence[int]) -> float:
+        """How much of the query the best of these documents holds: 0 to 1.
+
+        Tokens weigh their inverse document frequency, so that one common word in common
+        (今天, best) is little. Single Chinese characters are left out.
+        """
+        weights = {t: self._weight(t) for t in tokens if len(t) > 1 or not is_han(t)}
+        total = sum(weights.values())
+        if not total:
+            return 0.0
+        held = (sum(weights[t] for t in self._tokens[d] & weights.keys()) for d in documents)
+        return max(held, default=0.0) / total
+
+    def _weight(self, token: str) -> float:
+        frequency = self._frequency[token]
+        return math.log(1 + (self._size - frequency + 0.5) / (frequency + 0.5))
 
     def search(
         self,

@@ -26,19 +26,22 @@ class DataConfig(_Strict):
 
 
 class NetConfig(_Strict):
-    """See `training.imaging.net.SalientResNet`; `members` networks are averaged on export."""
+    """See `training.imaging.net.SalientResNet`."""
 
     widths: tuple[int, int, int, int] = (32, 64, 128, 192)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
     dropout: float = 0.2
     mixstyle: float = 0.5
-    members: int = Field(ge=1, default=1)
 
 
 class OptimisationConfig(_Strict):
-    """Lengths in epochs, an epoch being `samples_per_epoch` draws balanced over the classes."""
+    """Lengths in epochs, an epoch being `samples_per_epoch` draws balanced over the classes.
 
-    epochs: int = 40
+    `epochs` has one entry per member network; members are averaged inside the exported graph.
+    `threads` 0 leaves the number to torch (which heeds OMP_NUM_THREADS).
+    """
+
+    epochs: tuple[int, ...] = (30,)
     samples_per_epoch: int = 4000
     batch_size: int = 64
     learning_rate: float = 2e-3
@@ -50,7 +53,7 @@ class OptimisationConfig(_Strict):
     ema_decay: float = 0.995
     patience: int = 15
     precision: Literal["bf16", "fp32"] = "bf16"
-    threads: int = 2
+    threads: int = Field(ge=0, default=0)
     working_size: int = 160
     augmentation: float = 1.0
 

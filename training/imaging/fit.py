@@ -82,11 +82,12 @@ class Fitter:
         train: LabelledImages,
         held_out: LabelledImages,
         folder: Path,
-        seed: int,
+        member: int = 0,
     ) -> None:
-        torch.manual_seed(seed)
+        self.seed = config.seed + member
+        self.epochs = config.optimisation.epochs[member]
+        torch.manual_seed(self.seed)
         self.config, self.options, self.folder = config, config.optimisation, folder
-        self.seed = seed
         self.device = device_of_choice()
         self.net = build_net(config).to(self.device)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -95,7 +96,7 @@ class Fitter:
             _parameter_groups(self.net, self.options.weight_decay), lr=self.options.learning_rate
         )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, _warmup_cosine(self.options)
+            self.optimiser, _warmup_cosine(self.options, self.epochs)
         )
         self.images = _shrink(train.images, self.options.working_size)
         self.labels = train.labels
@@ -112,10 +113,8 @@ class Fitter:
         with Progress(
             TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
         ) as progress:
-            task = progress.add_task(
-                "training", total=self.options.epochs, completed=self.state.epoch
-            )
-            while self.state.epoch < self.options.epochs and not self._out_of_patience():
+            task = progress.add_task("training", total=self.epochs, completed=self.state.epoch)
+            while self.state.epoch < self.epochs and not self._out_of_patience():
                 loss = self._epoch()
                 scores = self._score()
                 self._keep(loss, scores)
@@ -275,8 +274,8 @@ def _parameter_groups(net: nn.Module, decay: float) -> list[dict[str, object]]:
     return [{"params": heavy, "weight_decay": decay}, {"params": light, "weight_decay": 0.0}]
 
 
-def _warmup_cosine(options: OptimisationConfig) -> Callable[[int], float]:
-    total = max(1, options.epochs * (options.samples_per_epoch // options.batch_size))
+def _warmup_cosine(options: OptimisationConfig, epochs: int) -> Callable[[int], float]:
+    total = max(1, epochs * (options.samples_per_epoch // options.batch_size))
     warm = max(1, int(total * options.warmup_fraction))
 
     def factor(step: int) -> float:

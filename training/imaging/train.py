@@ -51,7 +51,8 @@ def train(
     config = read_config(config_path)
     if smoke:
         config = _smoke(config)
-    torch.set_num_threads(config.optimisation.threads)
+    if config.optimisation.threads:
+        torch.set_num_threads(config.optimisation.threads)
     console = Console(stderr=True)
     full = read_zip(data_dir / config.data.train, config.classes, limit=60 if smoke else None)
     dev = read_zip(data_dir / config.data.dev, config.classes, limit=24 if smoke else None)
@@ -61,9 +62,9 @@ def train(
     fitted, held_out = full.take(rows), full.take(held)
     console.print(f"{len(fitted)} images to fit, {len(held_out)} held out, {len(dev)} to report")
     members = []
-    for index in range(config.net.members):
+    for index in range(len(config.optimisation.epochs)):
         folder = out_dir / "checkpoints" / config.name / f"member{index}"
-        fitter = Fitter(config, fitted, held_out, folder, config.seed + index)
+        fitter = Fitter(config, fitted, held_out, folder, index)
         members.append(fitter.run(resume=resume, report=console.print))
     target = out_dir / config.name / str(config.version)
     manifest = package(
@@ -249,7 +250,7 @@ def _parity(served: export.ServedNet, backend: OnnxBackend, inputs: Floats) -> d
 def _smoke(config: ImagingConfig) -> ImagingConfig:
     """Everything once, on a few images with a tiny network."""
     optimisation = config.optimisation.model_copy(
-        update={"epochs": 1, "samples_per_epoch": 32, "batch_size": 8, "precision": "fp32"}
+        update={"epochs": (1, 1), "samples_per_epoch": 32, "batch_size": 8, "precision": "fp32"}
     )
     net = config.net.model_copy(update={"widths": (8, 8, 16, 16), "blocks": (1, 1, 1, 1)})
     data = config.data.model_copy(update={"held_out_fraction": 0.3})
