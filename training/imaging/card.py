@@ -173,13 +173,21 @@ def _safety(m: Manifest) -> list[str]:
             " is unlike the training images."
         )
     values = m.metrics.get("outsiders", {})
-    lines += ["", "Share of pictures out of the domain that the distance alone refuses:", ""]
-    lines += ["| picture | refused |", "|---|---|"]
     lines += [
-        f"| {name.removeprefix('refused_').replace('_', ' ')} | {metric.value:.0%} |"
-        for name, metric in values.items()
+        "- Grey values (`models/imaging/quality.py`): blank, over- or under-exposed, inverted,"
+        " upside down, in colour, too small, not laid out like a frontal chest.",
+        "",
+        "Share of altered or foreign pictures that get no score:",
+        "",
+        "| picture | by distance | by distance or grey values |",
+        "|---|---|---|",
     ]
-    return [*lines, "", "Inverted and blank pictures are refused before that, on grey values."]
+    for key, metric in values.items():
+        if key.startswith("distance/"):
+            name = key.removeprefix("distance/")
+            both = values[f"refused/{name}"].value
+            lines.append(f"| {name.replace('_', ' ')} | {metric.value:.0%} | {both:.0%} |")
+    return lines
 
 
 def _saliency(m: Manifest) -> list[str]:
@@ -199,7 +207,8 @@ def _saliency(m: Manifest) -> list[str]:
         f" {values.get('auc_with_centre_blanked', 0):.3f}; what is above 0.5 comes from the"
         " surroundings (pose, collimation, edges of the lungs), not from the lungs' middle.",
         "",
-        "It shows what moved the score, coarsely; it does not outline disease.",
+        "It shows what moved the score, coarsely (each cell of the map sees most of the picture, and"
+        " the strongest spot often lies between the lungs); it does not outline disease.",
     ]
 
 

@@ -20,6 +20,9 @@ import torch
 from rich.console import Console
 
 from models.backends.onnx import OnnxBackend
+from models.imaging.decode import DecodedImage
+from models.imaging.preprocess import to_unit_float
+from models.imaging.quality import check_quality
 from models.manifest import (
     Calibration,
     Conformal,
@@ -201,14 +204,21 @@ def _operate(
 def _outsiders(
     manifest: Manifest, backend: OnnxBackend, dev: LabelledImages, config: ImagingConfig
 ) -> dict[str, Metric]:
-    """Share of pictures out of the domain whose distance forbids a score."""
-    found = {}
+    """Share of pictures out of the domain that get no score: by distance, and with quality."""
+    found: dict[str, Metric] = {}
     limit = manifest.ood.threshold if manifest.ood is not None else float("inf")
     for name, images in evaluate.outsiders(dev.images[:: max(1, len(dev) // 100)]).items():
         view = evaluate.see(backend, images, config.preprocessing, evaluate.AS_IS)
-        share = float((evaluate.distance(manifest, view.features) > limit).mean())
-        found[f"refused_{name}"] = Metric(value=round(share, 4))
+        far = evaluate.distance(manifest, view.features) > limit
+        unfit = np.array([_unfit(image) for image in images])
+        found[f"distance/{name}"] = Metric(value=round(float(far.mean()), 4))
+        found[f"refused/{name}"] = Metric(value=round(float((far | unfit).mean()), 4))
     return found
+
+
+def _unfit(image: npt.NDArray[np.uint8]) -> bool:
+    decoded = DecodedImage(to_unit_float(image), "png")
+    return any(issue.fatal for issue in check_quality(decoded))
 
 
 def _saliency(
