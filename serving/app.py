@@ -59,6 +59,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.registry = registry
     app.state.sessions = Sessions(secrets.token_bytes(32), settings.session_hours)
     for router in _ROUTERS:
         app.include_router(router)

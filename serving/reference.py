@@ -1,0 +1,105 @@
+"""Writes docs/reference.md from the code: settings, routes, errors, permissions, metrics, commands.
+
+    python -m serving.reference > docs/reference.md
+
+A test fails when the file and the code differ, so nothing stays undocumented.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import typer.main
+from click import Command, Group
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
+
+from serving.app import create_app
+from serving.cli import app as cli
+from serving.engine.metrics import EngineMetrics
+from serving.errors import ERROR_KINDS
+from serving.settings import Settings
+from serving.users import PERMISSIONS, Permission
+
+_HEAD = """# Reference
+
+Written from the code by `python -m serving.reference`; a test keeps them the same.
+The machine-readable description of the API is at `/openapi.json`.
+"""
+
+
+def render() -> str:
+    """The whole page in Markdown."""
+    app = create_app(Settings(_env_file=None))  # type: ignore[call-arg]
+    parts = [_HEAD, *_settings(), *_routes(app), *_permissions(), *_errors(), *_metrics(app)]
+    return "\n".join([*parts, *_commands()]) + "\n"
+
+
+def _settings() -> Iterator[str]:
+    yield "## Settings\n\nEnvironment variables, or lines of a `.env` file.\n"
+    yield "| variable | default | what it is |\n|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        default = "the shipped models" if name == "models" else field.default
+        yield f"| `FENZHEN_{name.upper()}` | `{default}` | {field.description} |"
+
+
+def _routes(app: FastAPI) -> Iterator[str]:
+    yield "\n## Routes\n\n| route | needs | what it does |\n|---|---|---|"
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            needs = [
+                d.call.permission.value
+                for d in route.dependant.dependencies
+                if hasattr(d.call, "permission")
+            ]
+            what = (route.description or "").split("\n", 1)[0]
+            methods = " ".join(sorted(route.methods))
+            yield f"| `{methods} {route.path}` | {', '.join(needs) or 'nothing'} | {what} |"
+
+
+def _permissions() -> Iterator[str]:
+    yield "\n## Roles\n\nWhat is not in this table is denied.\n"
+    roles = list(PERMISSIONS)
+    yield "| permission | " + " | ".join(role.value for role in roles) + " |"
+    yield "|---|" + "---|" * len(roles)
+    for permission in Permission:
+        cells = ("yes" if permission in PERMISSIONS[role] else "" for role in roles)
+        yield f"| `{permission.value}` | " + " | ".join(cells) + " |"
+
+
+def _errors() -> Iterator[str]:
+    yield "\n## Errors\n\nEvery error is `application/problem+json` (RFC 9457) with one of these "
+    yield "codes. Titles follow `Accept-Language`.\n"
+    yield "| code | status | title | 标题 |\n|---|---|---|---|"
+    for kind in ERROR_KINDS.values():
+        yield f"| `{kind.code}` | {kind.status} | {kind.title_en} | {kind.title_zh} |"
+
+
+def _metrics(app: FastAPI) -> Iterator[str]:
+    yield "\n## Metrics\n\n`GET /metrics` in Prometheus' format. They hold no patient data.\n"
+    yield "| metric | what it counts |\n|---|---|"
+    app.build_middleware_stack()
+    registry: CollectorRegistry = app.state.registry
+    EngineMetrics(registry)
+    for metric in registry.collect():
+        yield f"| `{metric.name}` | {metric.documentation} |"
+
+
+def _commands() -> Iterator[str]:
+    yield "\n## Commands\n\n| command | what it does |\n|---|---|"
+    for path, command in _walk("fenzhen", typer.main.get_command(cli)):
+        yield f"| `{path}` | {(command.help or '').split(chr(10), 1)[0]} |"
+
+
+def _walk(path: str, command: Command) -> Iterator[tuple[str, Command]]:
+    if isinstance(command, Group):
+        for name, child in command.commands.items():
+            yield from _walk(f"{path} {name}", child)
+    else:
+        yield path, command
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

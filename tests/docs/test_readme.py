@@ -1,0 +1,112 @@
+"""The README's commands run, on a real server, exactly as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"```sh\n(.*?)```", re.S)
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
+START_S = 90.0
+
+
+def blocks(name: str) -> list[str]:
+    return BLOCK.findall((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder whose `.venv/bin` is this environment's."""
+    place = tmp_path_factory.mktemp("readme")
+    (place / ".venv").mkdir()
+    (place / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    Image.linear_gradient("L").resize((224, 224)).save(place / "xray.png")
+    return place
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path) -> Iterator[int]:
+    """A real server with its data in the folder; stopped at the end by SIGTERM."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        free = int(found.getsockname()[1])
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(
+        [".venv/bin/fenzhen", "serve", "--port", str(free)],
+        cwd=folder,
+        stderr=log,
+        env=os.environ | {"FENZHEN_ALLOW_NONCOMMERCIAL": "true"},
+    )
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{free}/health/ready", timeout=1):
+                break
+        except OSError:
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, "the server was not ready in time"
+            time.sleep(0.1)
+    yield free
+    process.terminate()
+    assert process.wait(30) == 0, "a server that is told to stop ends cleanly"
+
+
+def run(script: str, folder: Path, port: int) -> str:
+    script = script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_every_command_of_the_readme_runs(readme: str, folder: Path, port: int) -> None:
+    assert shutil.which("curl"), "the README uses curl"
+    scripts = [b for b in blocks(readme) if not b.startswith("make ")]
+    assert scripts
+    printed = run("\n".join(scripts), folder, port)
+    answers = []
+    for line in printed.splitlines():
+        start = line.find('{"')
+        if start >= 0:
+            answers.append(json.JSONDecoder().raw_decode(line[start:])[0])
+    triage = next(a for a in answers if "result" in a)
+    assert triage["result"]["disposition"]["level"] == 1
+    if readme == "README.md":
+        assert next(a for a in answers if "hits" in a)["hits"]
+        assert next(a for a in answers if "results" in a)["review_task_id"]
+        assert "The content is sound." in printed
+        assert "intact" in printed
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_make_targets_of_the_readme_exist(readme: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    for target in re.findall(r"`?make ([a-z-]+)", text):
+        assert re.search(rf"^{target}:", makefile, re.M) or target in {"and"}, target
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=str)
+def test_every_local_link_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
