@@ -70,7 +70,7 @@ def test_twins_in_the_two_languages_share_their_id() -> None:
 def test_each_fault_is_named(old: str, new: str, message: str) -> None:
     text = (HEAD + BODY).replace(old, new)
     assert text != HEAD + BODY
-    with pytest.raises(ContentError, match="tiny.md") as caught:
+    with pytest.raises(ContentError, match=r"tiny\.md") as caught:
         parse_card(text, "tiny.md")
     assert message in str(caught.value)
 

@@ -14,15 +14,19 @@ from knowledge_base.cards import FOR_PATIENTS, cards
 from knowledge_base.search.index import KnowledgeIndex, SearchHit, version_of
 from tests.knowledge_base.embedders import HashedTokens
 
-INDEX = KnowledgeIndex.build(HashedTokens())
+
+@pytest.fixture(scope="module")
+def index() -> KnowledgeIndex:
+    """The shipped cards behind a tiny embedder."""
+    return KnowledgeIndex.build(HashedTokens())
 
 
 def ids(hits: list[SearchHit]) -> list[str]:
     return [hit.passage.id for hit in hits]
 
 
-def test_hits_are_ordered_by_score_and_carry_their_ranks() -> None:
-    hits = INDEX.search("胸痛传到左胳膊出冷汗", k=5)
+def test_hits_are_ordered_by_score_and_carry_their_ranks(index: KnowledgeIndex) -> None:
+    hits = index.search("胸痛传到左胳膊出冷汗", k=5)
     assert len(hits) == 5
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
     assert hits[0].passage.card == "chest-pain"
@@ -31,9 +35,11 @@ def test_hits_are_ordered_by_score_and_carry_their_ranks() -> None:
         assert hit.score == pytest.approx(expected)
 
 
-def test_the_same_question_gives_the_same_passages_in_either_language() -> None:
-    zh = INDEX.search("拉肚子怎么补水", language="zh")
-    en = INDEX.search("拉肚子怎么补水", language="en")
+def test_the_same_question_gives_the_same_passages_in_either_language(
+    index: KnowledgeIndex,
+) -> None:
+    zh = index.search("拉肚子怎么补水", language="zh")
+    en = index.search("拉肚子怎么补水", language="en")
     assert ids(zh) == ids(en)
     assert {h.passage.language for h in zh} == {"zh"}
     assert {h.passage.language for h in en} == {"en"}
@@ -42,28 +48,32 @@ def test_the_same_question_gives_the_same_passages_in_either_language() -> None:
 @pytest.mark.parametrize(
     ("query", "language"), [("煤气中毒", "zh"), ("carbon monoxide", "en"), ("CT检查", "zh")]
 )
-def test_without_a_wish_passages_come_in_the_querys_language(query: str, language: str) -> None:
-    assert {h.passage.language for h in INDEX.search(query)} == {language}
+def test_without_a_wish_passages_come_in_the_querys_language(
+    index: KnowledgeIndex, query: str, language: str
+) -> None:
+    assert {h.passage.language for h in index.search(query)} == {language}
 
 
-def test_an_english_question_finds_chinese_passages_of_the_right_card() -> None:
-    hits = INDEX.search("worst headache of my life", language="zh", k=3)
+def test_an_english_question_finds_chinese_passages_of_the_right_card(
+    index: KnowledgeIndex,
+) -> None:
+    hits = index.search("worst headache of my life", language="zh", k=3)
     assert "sudden-severe-headache" in {h.passage.card for h in hits}
 
 
-def test_a_lay_synonym_finds_the_formal_term() -> None:
-    hits = INDEX.search("心梗", k=3)
+def test_a_lay_synonym_finds_the_formal_term(index: KnowledgeIndex) -> None:
+    hits = index.search("心梗", k=3)
     assert "chest-pain" in {h.passage.card for h in hits}
 
 
-def test_patients_get_only_what_was_written_for_patients() -> None:
-    for hit in INDEX.search("发烧", audience="patient", k=50):
+def test_patients_get_only_what_was_written_for_patients(index: KnowledgeIndex) -> None:
+    for hit in index.search("发烧", audience="patient", k=50):
         assert hit.passage.section in FOR_PATIENTS
         assert cards()[hit.passage.card].head.audience in ("patient", "both")
 
 
-def test_clinicians_get_only_what_was_written_for_clinicians() -> None:
-    hits = INDEX.search("sepsis", audience="physician", k=50)
+def test_clinicians_get_only_what_was_written_for_clinicians(index: KnowledgeIndex) -> None:
+    hits = index.search("sepsis", audience="physician", k=50)
     assert hits
     for hit in hits:
         assert hit.passage.section not in FOR_PATIENTS
@@ -79,15 +89,15 @@ def test_a_card_for_physicians_is_hidden_from_patients() -> None:
 
 
 @pytest.mark.parametrize("k", [-1, 0, 1, 7, 50])
-def test_k_is_the_most_that_comes_back(k: int) -> None:
-    assert len(INDEX.search("发热", k=k)) == max(k, 0)
+def test_k_is_the_most_that_comes_back(index: KnowledgeIndex, k: int) -> None:
+    assert len(index.search("发热", k=k)) == max(k, 0)
 
 
 @pytest.mark.parametrize(
     "query", ["", "   ", "\n\t", "😀😷🚑", "？？！", "怎么了", "the of and", "\x00", "zzzzqqqq"]
 )
-def test_nothing_to_ask_finds_nothing(query: str) -> None:
-    assert INDEX.search(query) == []
+def test_nothing_to_ask_finds_nothing(index: KnowledgeIndex, query: str) -> None:
+    assert index.search(query) == []
 
 
 @pytest.mark.parametrize(
@@ -103,8 +113,8 @@ def test_nothing_to_ask_finds_nothing(query: str) -> None:
         "%s %d {0} ${jndi:ldap://x} ../../etc/passwd",
     ],
 )
-def test_hostile_queries_are_only_words(query: str) -> None:
-    hits = INDEX.search(query, k=10)
+def test_hostile_queries_are_only_words(index: KnowledgeIndex, query: str) -> None:
+    hits = index.search(query, k=10)
     assert len(hits) <= 10
 
 
@@ -112,19 +122,19 @@ def test_hostile_queries_are_only_words(query: str) -> None:
 @given(
     st.text(alphabet=st.characters() | st.sampled_from(string.printable + "胸痛发热"), max_size=600)
 )
-def test_any_text_is_a_safe_query(query: str) -> None:
-    for hit in INDEX.search(query, k=3):
+def test_any_text_is_a_safe_query(index: KnowledgeIndex, query: str) -> None:
+    for hit in index.search(query, k=3):
         assert hit.passage.text
 
 
-def test_threads_share_an_index() -> None:
+def test_threads_share_an_index(index: KnowledgeIndex) -> None:
     queries = ["胸痛", "fever in a child", "拉肚子", "头晕 vertigo"] * 25
-    alone = [ids(INDEX.search(q)) for q in queries]
+    alone = [ids(index.search(q)) for q in queries]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda q: ids(INDEX.search(q)), queries)) == alone
+        assert list(pool.map(lambda q: ids(index.search(q)), queries)) == alone
 
 
-def test_the_version_changes_exactly_with_the_content() -> None:
+def test_the_version_changes_exactly_with_the_content(index: KnowledgeIndex) -> None:
     listed = {name: cards()[name] for name in ("sepsis", "burns")}
     assert version_of(listed) == version_of(dict(reversed(listed.items())))
     first, *rest = listed["burns"].passages
@@ -134,7 +144,7 @@ def test_the_version_changes_exactly_with_the_content() -> None:
     assert version_of({**listed, "burns": replace(listed["burns"], head=newer)}) != version_of(
         listed
     )
-    assert INDEX.version == version_of(cards())
+    assert index.version == version_of(cards())
 
 
 def test_an_index_without_cards_finds_nothing() -> None:

@@ -207,8 +207,8 @@ def _saliency(m: Manifest) -> list[str]:
         f" {values.get('auc_with_centre_blanked', 0):.3f}; what is above 0.5 comes from the"
         " surroundings (pose, collimation, edges of the lungs), not from the lungs' middle.",
         "",
-        "It shows what moved the score, coarsely (each cell of the map sees most of the picture, and"
-        " the strongest spot often lies between the lungs); it does not outline disease.",
+        "It shows what moved the score, coarsely (each cell of the map sees most of the picture,"
+        " and the strongest spot often lies between the lungs); it does not outline disease.",
     ]
 
 

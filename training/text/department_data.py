@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from knowledge_base.lexicon.departments import crosswalks
 from training.text.readers import Row, list_of, rows, text_of
 
@@ -138,5 +140,19 @@ def diseases(data_dir: Path, seed: int, limit: int | None = None) -> list[Exampl
                 Example(text, concepts, code, source, f"disease-{number}")
                 for text, concepts, source in _views(row, english, dice)
                 if text or concepts
+            ]
+    return found
+
+
+def seeds(*, held_out: bool) -> list[Example]:
+    """Our own phrases (`seeds.yaml`): the last of every list if `held_out`, else the others."""
+    raw = yaml.safe_load((Path(__file__).parent / "seeds.yaml").read_text(encoding="utf-8"))
+    found = []
+    for code, languages in raw.items():
+        for language, phrases in languages.items():
+            kept = phrases[-1:] if held_out else phrases[:-1]
+            found += [
+                Example(phrase, (), code, f"seed_{language}", f"seed-{code}-{language}-{i}")
+                for i, phrase in enumerate(kept)
             ]
     return found

@@ -1,0 +1,65 @@
+"""Retrieval quality on our own questions, with the shipped embedding model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from knowledge_base.embedder import Embedder
+from knowledge_base.search.index import KnowledgeIndex
+from tests.conftest import ROOT
+from tests.knowledge_base.embedders import HashedTokens
+
+QUESTIONS: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parent / "questions.yaml").read_text(encoding="utf-8")
+)
+MODELS = ROOT / "models" / "artifacts"
+
+
+def shipped_embedder() -> Embedder:
+    """The shipped model, or a skip while there is none."""
+    if not (MODELS / "embedding" / "1" / "manifest.json").is_file():
+        pytest.skip("models/artifacts/embedding/1 is not there")
+    from models.backends.onnx import OnnxBackend
+    from models.repository import ModelRepository
+    from models.tasks.embedding import EmbeddingTask
+
+    entry = ModelRepository(MODELS, allow_noncommercial=True).get("embedding")
+    embedder: Embedder = EmbeddingTask(entry.manifest).embedder(OnnxBackend(entry.network))
+    return embedder
+
+
+@pytest.fixture(scope="module")
+def index() -> KnowledgeIndex:
+    return KnowledgeIndex.build(shipped_embedder())
+
+
+def hit_rate(index: KnowledgeIndex) -> float:
+    """Share of the questions with a passage of the expected card among the first three."""
+    hits = [
+        any(hit.passage.card in q["cards"] for hit in index.search(q["q"], k=3))
+        for q in QUESTIONS["questions"]
+    ]
+    return sum(hits) / len(hits)
+
+
+def test_there_are_enough_questions_in_both_languages() -> None:
+    questions = [q["q"] for q in QUESTIONS["questions"]]
+    assert len(questions) >= 40
+    assert 15 <= sum(q.isascii() for q in questions) <= len(questions) - 15
+
+
+def test_the_expected_card_is_among_the_first_three(index: KnowledgeIndex) -> None:
+    assert hit_rate(index) >= 0.9
+
+
+def test_nothing_is_found_for_what_the_cards_do_not_treat(index: KnowledgeIndex) -> None:
+    found = [q for q in QUESTIONS["out_of_scope"] if index.search(q)]
+    assert len(found) <= len(QUESTIONS["out_of_scope"]) // 4, found
+
+
+def test_words_alone_already_find_the_card() -> None:
+    assert hit_rate(KnowledgeIndex.build(HashedTokens())) >= 0.85

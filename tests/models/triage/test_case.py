@@ -1,0 +1,77 @@
+"""From words to facts: later words win, relatives are patients, families are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from knowledge_base.lexicon.findings import lexicon
+from models.triage.case import Case, CaseReader
+from models.triage.request import TriageRequest, Vitals
+
+
+@pytest.fixture(scope="module")
+def reader() -> CaseReader:
+    return CaseReader(lexicon())
+
+
+def case(reader: CaseReader, *messages: str, **more: object) -> Case:
+    return reader.read(TriageRequest(messages=messages, **more))  # type: ignore[arg-type]
+
+
+def status(found: Case, code: str) -> str | None:
+    observation = found.facts.observations.get(code)
+    return None if observation is None else observation.status
+
+
+def test_a_later_message_changes_an_earlier_one(reader: CaseReader) -> None:
+    assert status(case(reader, "我胸痛", "没有胸痛，说错了"), "chest_pain") == "absent"
+
+
+def test_a_quick_reply_wins_over_words(reader: CaseReader) -> None:
+    found = case(reader, "没有胸痛", answers={"chest_pain": "present"})
+    assert status(found, "chest_pain") == "present"
+
+
+def test_a_contradiction_in_one_message_stays_present_and_is_said(reader: CaseReader) -> None:
+    found = case(reader, "没有胸痛。刚才胸痛了。")
+    assert status(found, "chest_pain") == "present"
+    assert "chest_pain" in found.contradictions
+
+
+def test_a_childs_symptom_told_by_a_parent_is_the_patients(reader: CaseReader) -> None:
+    assert status(case(reader, "孩子发烧了"), "fever") == "present"
+
+
+def test_the_familys_disease_is_not_the_patients(reader: CaseReader) -> None:
+    found = case(reader, "家里人有糖尿病，我最近头晕")
+    assert "diabetes" not in found.facts.history
+    assert status(found, "diabetes") is None
+
+
+def test_a_measured_fever_is_a_fever_whatever_was_said(reader: CaseReader) -> None:
+    found = case(reader, "没有发烧", vitals=Vitals(temperature_c=39.2))
+    assert status(found, "fever") == "present"
+
+
+def test_conditions_may_come_as_codes_or_words(reader: CaseReader) -> None:
+    found = case(reader, "头晕", conditions=("diabetes", "高血压"), medicines=("华法林",))
+    assert {"diabetes", "hypertension", "anticoagulant_use"} <= found.facts.history
+
+
+def test_pregnancy_is_understood_and_makes_the_patient_female(reader: CaseReader) -> None:
+    found = case(reader, "怀孕10周，有点出血")
+    assert found.facts.pregnant is True
+    assert found.facts.sex == "female"
+
+
+def test_measured_values_win_over_stated_ones(reader: CaseReader) -> None:
+    found = case(reader, "血压一百八", vitals=Vitals(systolic_bp=120))
+    assert found.facts.values["systolic_bp"] == 120
+
+
+def test_a_severe_word_gives_the_severe_finding(reader: CaseReader) -> None:
+    assert status(case(reader, "头剧烈疼痛"), "severe_headache") == "present"
+
+
+def test_the_language_is_that_of_the_last_words(reader: CaseReader) -> None:
+    assert case(reader, "headache", "头痛").language == "zh"
