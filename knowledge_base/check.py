@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from knowledge_base.lexicon.context import cues
 from knowledge_base.lexicon.departments import crosswalks, taxonomy
 from knowledge_base.lexicon.findings import Concept, read_lexicon
 from knowledge_base.rules import ruleset as rule_files
+from knowledge_base.rules.facts import Consciousness, Sex
 from knowledge_base.rules.ruleset import Rule, read_rules
 from knowledge_base.rules.scale import Disposition
 from knowledge_base.tokeniser import fold
@@ -38,7 +39,11 @@ DOSES = (
         re.I,
     ),
     re.compile(rf"{_NUMBER}\s*(?:tablets?|pills?|capsules?|puffs?|drops?|sachets?)\b", re.I),
-    re.compile(r"(?:\d|[一二两三四五六七八九十半])\s*(?:片|粒|丸|喷|揿|滴(?!水))(?!状)"),
+    re.compile(r"\d\s*(?:片|粒|丸|喷|揿|滴)"),
+    # In words only after a verb or a rhythm: 一片红肿 is a rash.
+    re.compile(
+        r"(?:每[日天次晚]|[次服吃用含嚼吸喷滴取])[一二两三四五六七八九十半](?:片|粒|丸|喷|揿|滴)"
+    ),
     re.compile(r"\d\s*(?:iu|international units?|国际单位)", re.I),
 )
 """What looks like an amount of a medicine. Cards and rules name classes, never amounts."""
@@ -138,6 +143,7 @@ def lexicon_problems(concepts: Mapping[str, Concept]) -> Iterator[str]:
 
 def rule_problems(rule: Rule, concepts: Collection[str], listed: Collection[str]) -> Iterator[str]:
     """What is wrong with a rule that parses; `listed` are the ids of the cards."""
+    yield from (f"rule {rule.id}: {fault}" for fault in condition_faults(rule.text.when))
     for code in sorted(rule.needs):
         if code not in concepts:
             yield f"rule {rule.id}: finding {code} is not in the lexicon"
@@ -152,6 +158,38 @@ def rule_problems(rule: Rule, concepts: Collection[str], listed: Collection[str]
     for source in rule.sources:
         if not (source.organisation.strip() and source.title.strip() and source.identifier.strip()):
             yield f"rule {rule.id}: the source {source.title or source.identifier} is incomplete"
+
+
+_KEYS = {
+    "value": {"name", "below", "at_most", "above", "at_least"},
+    "age": {"min", "max"},
+    "severity": {"finding", "at_least"},
+    "duration": {"finding", "at_least_hours", "at_most_hours"},
+    "at_least": {"n", "of"},
+}
+_CHOICES: Mapping[str, tuple[object, ...]] = {
+    "sex": get_args(Sex),
+    "pregnant": (True, False),
+    "postpartum": (True, False),
+    "consciousness": get_args(Consciousness),
+}
+
+
+def condition_faults(when: object) -> Iterator[str]:
+    """Misspelt keys and values that the parser lets pass: they silence a rule or widen it."""
+    for key, spec in when.items() if isinstance(when, dict) else ():
+        members = spec.get("of", []) if key == "at_least" and isinstance(spec, dict) else spec
+        if key in ("all", "any", "none", "at_least"):
+            for member in members:
+                yield from condition_faults(member)
+        if key in _KEYS:
+            for strange in sorted(spec.keys() - _KEYS[key]):
+                yield f"{key} has the unknown key {strange}"
+            if len(spec) < (1 if key == "age" else 2):
+                yield f"{key} says too little: {spec}"
+        for value in spec if isinstance(spec, list) else [spec]:
+            if key in _CHOICES and value not in _CHOICES[key]:
+                yield f"{key} cannot be {value}"
 
 
 def _routing_problems() -> Iterator[str]:

@@ -86,14 +86,18 @@ def caller(request: Request) -> User:
     return session_user(request, cookie)
 
 
-def session_user(request: Request, cookie: str) -> User:
-    """The user of a session cookie; raises Unauthenticated or, without CSRF token, Forbidden."""
+def session_user(request: Request, cookie: str, token: str | None = None) -> User:
+    """The user of a session cookie; raises Unauthenticated or, without CSRF token, Forbidden.
+
+    `token` is the form's; None stands for the header's.
+    """
     sessions = sessions_of(request)
     user_id = sessions.user_id(cookie)
     if user_id is None:
         raise Unauthenticated("the session has ended")
     if request.method in UNSAFE:
-        token = request.headers.get("x-csrf-token", "")
+        if token is None:
+            token = request.headers.get("x-csrf-token", "")
         if not hmac.compare_digest(token.encode(), sessions.csrf(cookie).encode()):
             raise Forbidden("the CSRF token is missing or wrong")
     user = users.get(services_of(request).db, user_id)

@@ -86,7 +86,7 @@ class KnowledgeIndex:
         version: str,
     ) -> None:
         self.version = version
-        self._bullets = bullets
+        self.bullets = bullets
         self._lexical = lexical
         self._dense = dense
         self._synonyms = synonyms
@@ -128,7 +128,7 @@ class KnowledgeIndex:
         wanted: Language = language or ("zh" if any(map(is_han, query)) else "en")
         return [
             SearchHit(
-                self._bullets[bullet].passage(wanted),
+                self.bullets[bullet].passage(wanted),
                 score,
                 lexical_ranks.get(bullet),
                 dense_ranks.get(bullet),
@@ -139,7 +139,7 @@ class KnowledgeIndex:
     def rankings(self, query: str, audience: Audience | None = None) -> tuple[list[int], list[int]]:
         """The lexical and the dense ranking of bullets, at most DEPTH each; both may be empty."""
         tokens = tokenise(query)
-        if not tokens or not self._bullets:
+        if not tokens or not self.bullets:
             return [], []
         allowed = self._allowed[audience]
         named = self._synonyms.expand(query)

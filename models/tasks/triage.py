@@ -39,7 +39,8 @@ from models.triage.result import (
 )
 from models.triage.routing import route, routing
 
-ROUTINE, URGENT, EMERGENCY = 4, 3, 2
+SELF_CARE, ROUTINE, URGENT, EMERGENCY = 5, 4, 3, 2
+_COMPLAINTS = frozenset({"symptom", "sign", "event", "exposure"})
 _MOST_DEPARTMENTS = 5
 
 
@@ -83,9 +84,19 @@ class TriageTask:
         if level is None:
             # What is not understood is never "fine": a person looks today.
             level = ROUTINE if case.understood else URGENT
-        if case.contradictions:
+        if case.contradictions or (level == SELF_CARE and self._uncovered(case, verdict)):
             level = min(level, ROUTINE)
         return Judged(case, verdict, level)
+
+    def _uncovered(self, case: Case, verdict: Verdict) -> list[str]:
+        """Complaints that no fired rule looked at: staying at home needs all to be minor."""
+        looked_at = frozenset().union(*(rule.condition.findings() for rule in verdict.fired))
+        return [
+            code
+            for code in case.present
+            if self._lexicon[code].kind in _COMPLAINTS
+            and not looked_at & {code, *self._lexicon.implied(code)}
+        ]
 
     def prepare(self, request: Judged) -> Tensors:
         """The department model's tensors: the patient's words and the findings' names."""

@@ -46,6 +46,17 @@ def _insert(root: _Node, symbols: Iterable[str], code: str) -> None:
         node.code = code
 
 
+def _fold(text: str) -> str:
+    """Normalised, with the two everyday words for pain as one: 疼 is 痛."""
+    return normalise(text).replace("疼", "痛")
+
+
+def _spellings(name: str) -> set[str]:
+    """A term, and the same with the short word for pain: 胸部疼痛 is 胸部痛."""
+    folded = _fold(name)
+    return {folded, folded.replace("痛痛", "痛")}
+
+
 @dataclass(frozen=True)
 class _Token:
     stem: str
@@ -78,7 +89,8 @@ class Matcher:
         self._abbreviations: dict[str, str] = {}
         for concept in terms.values():
             for name in concept.names_zh:
-                _insert(self._zh, normalise(name), concept.code)
+                for spelling in _spellings(name):
+                    _insert(self._zh, spelling, concept.code)
             for name in concept.names_en:
                 words = _tokens(normalise(name), self._en_small)
                 content = [t.stem for t in words if t.word not in self._en_fillers]
@@ -91,7 +103,7 @@ class Matcher:
 
     def find(self, text: str) -> list[Mention]:
         """Mentions in order of position, none overlapping; `text` is the original wording."""
-        folded = normalise(text)
+        folded = _fold(text)
         chinese = self._without_swallowed(folded, list(self._chinese(folded)))
         candidates = [*chinese, *self._english(folded), *self._short(text)]
         candidates.sort(key=lambda m: (m.start - m.end, m.start))

@@ -14,7 +14,7 @@ from knowledge_base.tokeniser import tokenise
 class HashedTokens:
     """A bag of tokens in `dimension` buckets, L2-normalised."""
 
-    def __init__(self, dimension: int = 256) -> None:
+    def __init__(self, dimension: int = 2048) -> None:
         self.dimension = dimension
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

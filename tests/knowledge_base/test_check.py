@@ -12,6 +12,7 @@ from knowledge_base.check import (
     DOSES,
     card_problems,
     check,
+    condition_faults,
     lexicon_problems,
     read_all_cards,
     rule_problems,
@@ -40,16 +41,16 @@ def test_an_amount_of_a_medicine_is_seen(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "glucose above 200 mg/dL", "血糖高于 11.1 mmol/L", "血压 140/90 mmHg", "发热 39 度", "拨打120",
-        "一片红肿", "drink 8 glasses of water", "for 15 minutes", "蛋白尿 300 mg/g", "一点一滴",
-        "第二次发作", "约 3 克盐",
+        "glucose above 200 mg/dL", "血糖高于 11.1 mmol/L", "血压 140/90 mmHg", "发热 39 度",
+        "拨打120", "一片红肿", "drink 8 glasses of water", "for 15 minutes", "蛋白尿 300 mg/g",
+        "一点一滴", "第二次发作", "每天不超过 5 克盐",
     ],
 )  # fmt: skip
 def test_a_measurement_is_not_a_dose(text: str) -> None:
     assert not any(pattern.search(text) for pattern in DOSES)
 
 
-@pytest.fixture()
+@pytest.fixture
 def card() -> Card:
     return cards()["chest-pain"]
 
@@ -118,7 +119,7 @@ def test_a_name_under_two_concepts_is_found_after_folding() -> None:
     assert len(found) == 3
 
 
-@pytest.fixture()
+@pytest.fixture
 def some_rule() -> Rule:
     return rules().red_flags[0]
 
@@ -139,3 +140,20 @@ def test_a_fault_in_a_rule_is_named(
     changed = replace(some_rule, text=some_rule.text.model_copy(update=change))
     [problem] = rule_problems(changed, lexicon(), cards())
     assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("when", "fault"),
+    [
+        ({"age": {"minimum": 3}}, "age has the unknown key minimum"),
+        ({"age": {}}, "says too little"),
+        ({"all": [{"duration": {"finding": "cough", "hours": 3}}]}, "unknown key hours"),
+        ({"none": [{"duration": {"finding": "cough"}}]}, "says too little"),
+        ({"at_least": {"n": 1, "of": [{"sex": "woman"}]}}, "sex cannot be woman"),
+        ({"any": [{"consciousness": ["voice", "sleepy"]}]}, "consciousness cannot be sleepy"),
+        ({"pregnant": "yes"}, "pregnant cannot be yes"),
+    ],
+)
+def test_a_misspelt_condition_is_found(when: dict[str, object], fault: str) -> None:
+    [found] = condition_faults(when)
+    assert fault in found

@@ -1,0 +1,114 @@
+"""What the case page shows of a decision: typed parts made from the recorded JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from knowledge_base.language import Bilingual
+from knowledge_base.lexicon.findings import lexicon
+from models.manifest import Label
+from models.tasks.imaging import ImagingResult
+from models.triage.request import TriageRequest
+from models.triage.result import FindingResult, TriageResult
+from serving.decisions import DecisionRecord
+from serving.services import Services
+from serving.storage.codes import DecisionKind
+from serving.web.evidence import MARKS, Mark, Segment, mark_of, marked
+
+
+@dataclass(frozen=True)
+class TriageView:
+    """A triage decision: the words with their evidence, and everything that was concluded."""
+
+    request: TriageRequest
+    result: TriageResult
+    messages: list[list[Segment]]
+    marks: tuple[Mark, ...]
+    findings: list[tuple[FindingResult, Mark]]
+    answers: list[tuple[Bilingual, str]]
+    contradictions: list[Bilingual]
+    vitals: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """One image of a study."""
+
+    number: int
+    result: ImagingResult
+    has_heatmap: bool
+    format: str
+    names: Mapping[str, Bilingual]
+
+
+@dataclass(frozen=True)
+class ImagingView:
+    """An imaging decision. `labels` are what a correction may say."""
+
+    images: tuple[ImageView, ...]
+    labels: tuple[Label, ...]
+    age_years: float | None
+
+
+def triage_view(decision: DecisionRecord) -> TriageView:
+    """A triage decision as its page shows it."""
+    request = TriageRequest.model_validate(decision.input)
+    result = TriageResult.model_validate(decision.result)
+    listed: dict[tuple[str, Mark], FindingResult] = {}
+    for finding in result.findings:
+        listed.setdefault((finding.code, mark_of(finding)), finding)
+    found = [(finding, mark) for (_, mark), finding in listed.items()]
+    found.sort(key=lambda pair: MARKS.index(pair[1]))
+    return TriageView(
+        request=request,
+        result=result,
+        messages=marked(request.texts, result.findings),
+        marks=tuple(m for m in MARKS if any(mark == m for _, mark in found)),
+        findings=found,
+        answers=[(name_of(code), status) for code, status in request.answers.items()],
+        contradictions=[name_of(code) for code in result.contradictions],
+        vitals=request.vitals.numbers(),
+    )
+
+
+def imaging_view(services: Services, decision: DecisionRecord) -> ImagingView:
+    """An imaging decision as its page shows it."""
+    stored: dict[str, Any] = dict(decision.input)
+    answered: dict[str, Any] = dict(decision.result)
+    results = [ImagingResult.model_validate(r) for r in answered["images"]]
+    entry = services.models.get(stored["task"])
+    labels = () if entry is None else tuple(entry.manifest.labels)
+    names: dict[str, Bilingual] = {label.code: {"zh": label.zh, "en": label.en} for label in labels}
+    return ImagingView(
+        images=tuple(
+            ImageView(
+                number,
+                result,
+                image["heatmap"] is not None,
+                image["format"],
+                names | {p.code: p.name for p in result.probabilities},
+            )
+            for number, (result, image) in enumerate(zip(results, stored["images"], strict=True))
+        ),
+        labels=labels,
+        age_years=stored["age_years"],
+    )
+
+
+def view_of(services: Services, decision: DecisionRecord) -> TriageView | ImagingView | None:
+    """The view for the decision's kind; None for kinds without a page of their own."""
+    if decision.kind is DecisionKind.TRIAGE:
+        return triage_view(decision)
+    if decision.kind is DecisionKind.IMAGING:
+        return imaging_view(services, decision)
+    return None
+
+
+def name_of(code: str) -> Bilingual:
+    """A finding's names; the code itself where the lexicon has changed since."""
+    terms = lexicon()
+    if code not in terms:
+        return {"zh": code, "en": code}
+    return {"zh": terms[code].zh, "en": terms[code].en}

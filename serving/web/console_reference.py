@@ -1,0 +1,82 @@
+"""What the answers rest on: knowledge search, the hosted models, the audit trail."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from knowledge_base.cards import SECTION_NAMES, cards
+from serving import audit, users
+from serving.security import services_of
+from serving.storage.database import Database
+from serving.users import Permission
+from serving.web import access
+from serving.web.pages import PageRoute, page, preferences
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+LONGEST_QUERY = 200
+HITS = 12
+EVENTS = 100
+
+
+@router.get("/console/knowledge")
+async def knowledge(request: Request) -> Response:
+    """Search the guideline cards."""
+    member = await access.reader(request, Permission.KNOWLEDGE_READ)
+    query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
+    hits: list[dict[str, Any]] = []
+    if query:
+        found = await asyncio.to_thread(
+            services_of(request).knowledge.search,
+            query,
+            k=HITS,
+            language=preferences(request).language,
+        )
+        listed = cards()
+        hits = [
+            {
+                "title": listed[hit.passage.card].head.title[hit.passage.language],
+                "section": SECTION_NAMES[hit.passage.section][hit.passage.language],
+                "text": hit.passage.text,
+                "id": hit.passage.id,
+                "sources": listed[hit.passage.card].sources_of(hit.passage),
+                "checked": listed[hit.passage.card].head.checked,
+            }
+            for hit in found
+        ]
+    return page(request, "console/knowledge.html", member=member, query=query, hits=hits)
+
+
+@router.get("/console/models")
+async def models(request: Request) -> Response:
+    """The hosted models with what was measured and their cards."""
+    member = await access.reader(request, Permission.MODELS_READ)
+    entries = services_of(request).models
+    listed = await asyncio.to_thread(
+        lambda: [(entry.manifest, entry.card) for entry in entries.values()]
+    )
+    return page(request, "console/models.html", member=member, models=listed)
+
+
+@router.get("/console/audit")
+async def audit_page(request: Request) -> Response:
+    """Whether the chain holds, and its newest events."""
+    member = await access.reader(request, Permission.AUDIT_READ)
+    return page(
+        request,
+        "console/audit.html",
+        member=member,
+        **await asyncio.to_thread(_audit, services_of(request).db),
+    )
+
+
+def _audit(db: Database) -> dict[str, Any]:
+    return {
+        "report": audit.verify(db),
+        "events": audit.list_events(db, limit=EVENTS),
+        "names": {user.id: user.name for user in users.list_users(db)},
+    }
