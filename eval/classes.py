@@ -47,7 +47,7 @@ def class_scores(
 
 
 def macro_f1_of(truth: Indices, answer: Indices, classes: Collection[int]) -> float:
-    """Mean F1 over `classes`; those that neither occur nor are answered in these rows are left out."""
+    """Mean F1 over `classes`, without those that neither occur nor are answered in these rows."""
     values = []
     for c in classes:
         true, given = truth == c, answer == c

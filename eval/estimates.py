@@ -48,7 +48,7 @@ def bootstrapped(
 
 
 def precision_recall_f1(counts: Counts, *, samples: int = SAMPLES) -> dict[str, Estimate]:
-    """Micro precision, recall and F1 of counts [units, 3] (hit, predicted, true); units resampled."""
+    """Micro precision, recall and F1 of counts [units, 3] (hit, predicted, true), by unit."""
 
     def ratio(numerator: float, denominator: float) -> float:
         return numerator / denominator if denominator > 0 else np.nan

@@ -168,8 +168,11 @@ def forced(probabilities: Probabilities, manifest: Manifest) -> npt.NDArray[np.i
     point = operating_point(manifest)
     if point is not None and len(manifest.labels) == 2:
         index, threshold = point
-        return np.where(probabilities[:, index] >= threshold, index, 1 - index).astype(np.int64)
-    return probabilities.argmax(axis=1).astype(np.int64)
+        positive = probabilities[:, index] >= threshold
+        answer: npt.NDArray[np.int64] = np.where(positive, index, 1 - index).astype(np.int64)
+        return answer
+    best: npt.NDArray[np.int64] = probabilities.argmax(axis=1).astype(np.int64)
+    return best
 
 
 def estimates(

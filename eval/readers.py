@@ -43,14 +43,14 @@ class Line:
         given = self.values.get("id")
         return str(given) if isinstance(given, str | int) else f"line {self.number}"
 
-    def text(self, field: str, *, optional: bool = False) -> str:
+    def text(self, field: str, *, optional: bool = False, strip: bool = True) -> str:
         """A text field; `""` where an optional one is absent or null."""
         value = self.values.get(field)
         if optional and value is None:
             return ""
         if not isinstance(value, str):
             raise self.fault(f"{field!r} must be text")
-        return value.strip()
+        return value.strip() if strip else value
 
 
 def _existing(path: Path) -> Path:

@@ -33,7 +33,7 @@ DEPTH = 100
 """Hits of each kind that enter the fusion."""
 SYNONYM_WEIGHT = 0.5
 """What the names of a recognised concept count against the query's own words."""
-LEAST_COVERAGE = 0.2
+LEAST_COVERAGE = 0.4
 """Share of the query's words that some passage must hold, unless the lexicon knows one of them."""
 LEAST_SIMILARITY = 0.45
 """Cosine similarity that a query must reach which the words alone do not place; both were

@@ -55,10 +55,10 @@ class Synonyms:
     def expand(self, query: str) -> list[str]:
         """Tokens of the names of those concepts that the query itself does not hold."""
         own = set(tokenise(query))
+        names = " ".join(f"{concept.zh} {concept.en}" for concept in self.concepts(query))
         return [
             token
-            for concept in self.concepts(query)
-            for token in tokenise(f"{concept.zh} {concept.en}")
+            for token in dict.fromkeys(tokenise(names))
             if token not in own and (len(token) > 1 or not is_han(token))
         ]
 

@@ -22,7 +22,7 @@ RejectionCode = Literal[
     "unsupported_format", "truncated", "too_large", "no_pixel_data", "not_an_image", "animated"
 ]
 SourceFormat = Literal["dicom", "png", "jpeg"]
-Warning_ = Literal["first_frame_used", "alpha_dropped", "no_voi_window", "padding_removed"]
+DecodeWarning = Literal["first_frame_used", "alpha_dropped", "no_voi_window", "padding_removed"]
 
 _OTHER_IMAGES = (b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"\0\0\0\x0cjP  ", b"%PDF", b"<svg")
 
@@ -70,7 +70,7 @@ class DecodedImage:
     source_format: SourceFormat
     metadata: DicomMetadata = field(default_factory=DicomMetadata)
     colour: float = 0.0
-    warnings: tuple[Warning_, ...] = ()
+    warnings: tuple[DecodeWarning, ...] = ()
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None) -> DecodedImage:
@@ -118,16 +118,20 @@ def _decode_raster(
         frames = int(getattr(image, "n_frames", 1))
         if frames > 1 and source_format == "png":
             raise ImageRejected("animated", "the file holds an animation")
-        found: list[Warning_] = ["first_frame_used"] if frames > 1 else []
+        found: list[DecodeWarning] = ["first_frame_used"] if frames > 1 else []
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
         except (OSError, SyntaxError, ValueError, IndexError) as error:
             raise ImageRejected("truncated", "the image data is damaged or cut off") from error
-        if upright.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in upright.info:
+        if _has_alpha(upright):
             found.append("alpha_dropped")
         pixels, colour = _to_grey(upright)
     return DecodedImage(pixels, source_format, colour=colour, warnings=tuple(found))
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
 
 
 def _to_grey(image: Image.Image) -> tuple[npt.NDArray[np.float32], float]:
@@ -135,11 +139,14 @@ def _to_grey(image: Image.Image) -> tuple[npt.NDArray[np.float32], float]:
     if image.mode.startswith("I"):  # I;16 and I: 16 significant bits
         deep = np.asarray(image).astype(np.float32)
         return np.clip(deep / np.float32(65535.0), 0.0, 1.0).astype(np.float32), 0.0
-    if image.mode in ("1", "L") and "transparency" not in image.info:
+    if image.mode in ("1", "L") and not _has_alpha(image):
         return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0), 0.0
-    solid = Image.new("RGBA", image.size, (0, 0, 0, 255))
-    solid.alpha_composite(image.convert("RGBA"))
-    channels = np.asarray(solid.convert("RGB"))
+    if _has_alpha(image):
+        solid = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        solid.alpha_composite(image.convert("RGBA"))
+        image = solid
+    rgb = image.convert("RGB")
+    channels = np.asarray(rgb)
     spread = float(np.mean(channels.max(axis=2) - channels.min(axis=2))) / 255.0
-    grey = np.asarray(solid.convert("L"), dtype=np.float32) / np.float32(255.0)
+    grey = np.asarray(rgb.convert("L"), dtype=np.float32) / np.float32(255.0)
     return grey, spread

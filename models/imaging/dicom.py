@@ -22,9 +22,9 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from models.imaging.decode import (
     DecodedImage,
     DecodeLimits,
+    DecodeWarning,
     DicomMetadata,
     ImageRejected,
-    Warning_,
     check_pixels,
 )
 
@@ -56,7 +56,7 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
     samples = _integer(dataset, "SamplesPerPixel", 1)
     rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
     check_pixels(columns, rows, frames, limits)
-    found: list[Warning_] = []
+    found: list[DecodeWarning] = []
     if frames > 1:
         found.append("first_frame_used")
     stored = _first_frame(data, dataset)
@@ -98,7 +98,7 @@ def _first_frame(data: bytes, dataset: Dataset) -> npt.NDArray[np.generic]:
 
 
 def _windowed(
-    stored: npt.NDArray[np.generic], dataset: Dataset, found: list[Warning_]
+    stored: npt.NDArray[np.generic], dataset: Dataset, found: list[DecodeWarning]
 ) -> npt.NDArray[np.float32]:
     """Rescale slope and intercept, then the first VOI LUT or window where there is one."""
     values = apply_modality_lut(stored, dataset)

@@ -132,7 +132,9 @@ class TriageTask:
             advice=AdviceResult(
                 now=verdict.fired[0].text.advice if verdict.fired else scale.action,
                 watch_for=passages(chosen, "when_to_worry", language),
-                self_care=passages(chosen, "self_care", language) if request.level > EMERGENCY else (),
+                self_care=passages(chosen, "self_care", language)
+                if request.level > EMERGENCY
+                else (),
             ),
             review=ReviewResult(required=bool(reasons), reasons=reasons),
             models={} if outputs is None else {self._manifest.name: self._manifest.version},

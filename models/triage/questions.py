@@ -18,18 +18,23 @@ from knowledge_base.rules.ruleset import Rule
 _LEVELS = 5
 _ASK = {
     "zh": {
-        "condition": "您（或患者）有没有“{name}”的情况？",
-        "event": "最近有没有发生过{name}？",
-        "exposure": "最近有没有接触过{name}？",
+        "condition": "您（或患者）有没有{name}？",
+        "event": "最近有没有发生{name}？",
+        "exposure": "最近有没有{name}的情况？",
         "other": "现在有没有{name}？",
     },
     "en": {
         "condition": "Do you (or the patient) have {name}?",
         "event": "Has this happened recently: {name}?",
-        "exposure": "Has there been any {name} recently?",
+        "exposure": "Has there been {name}?",
         "other": "Is there any {name} now?",
     },
 }
+_ASKABLE = {
+    "symptom": 1.0, "sign": 0.8, "event": 0.8, "state": 0.6, "exposure": 0.5, "condition": 0.3,
+}  # fmt: skip
+"""How well a patient can answer, by kind: what is felt before what somebody would conclude."""
+
 CHOICES = (
     ("present", {"zh": "有", "en": "Yes"}),
     ("absent", {"zh": "没有", "en": "No"}),
@@ -62,13 +67,14 @@ def next_question(
         for code in sorted(rule.needs):
             if code in facts.observations or code in facts.history or code not in lexicon:
                 continue
-            if lexicon[code].kind == "request":
+            askable = _ASKABLE.get(lexicon[code].kind)
+            if askable is None:
                 continue
             supposed = replace(
                 facts, observations={**facts.observations, code: Observation("present")}
             )
             if rule.condition.evaluate(supposed) is True:
-                gain = float(_LEVELS ** (level - rule.disposition))
+                gain = askable * _LEVELS ** (level - rule.disposition)
                 total, best = gains.get(code, (0.0, rule))
                 better = rule if rule.disposition < best.disposition else best
                 gains[code] = (total + gain, better)

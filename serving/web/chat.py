@@ -251,9 +251,7 @@ def _turn_failed(request: Request, held: Held | None, raised: Exception, typed: 
     words = _words(request, held, error, typed)
     if is_htmx(request):
         composer = _composer(held, words, typed)
-        return page(
-            request, "chat/reply.html", status=error.status, here="/", turns=(), **composer
-        )
+        return page(request, "chat/reply.html", status=error.status, here="/", turns=(), **composer)
     if held is None:
         return _consent_page(request, problem="chat.gone")
     return _chat_page(request, held, error.status, words, typed)

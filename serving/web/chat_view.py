@@ -94,9 +94,7 @@ def _answer(turn: Mapping[str, Any], number: int) -> Answer:
         crisis=turn["crisis"],
         understood=turn["understood"],
         reasons=tuple(flag["rationale"] for flag in turn["red_flags"]),
-        departments=tuple(
-            {"name": d["name"], "parent": d["parent"]} for d in turn["departments"]
-        ),
+        departments=tuple({"name": d["name"], "parent": d["parent"]} for d in turn["departments"]),
         department_unsure=turn["department_unsure"],
         watch_for=tuple(advice["watch_for"]),
         self_care=tuple(advice["self_care"]),

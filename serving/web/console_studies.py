@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,15 +17,12 @@ from serving.errors import (
 )
 from serving.imaging import read_study, task_of
 from serving.middleware import TooLarge
-from serving.reviews import queue
 from serving.security import services_of
 from serving.users import Permission
 from serving.web import access, forms
 from serving.web.access import Member
-from serving.web.console_cases import hold
 from serving.web.pages import PageRoute, go, noted, page, preferences, words_for
 from serving.web.strings import strings, translator
-from serving.api.reviews import lease_time
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -40,7 +36,7 @@ async def upload_page(request: Request) -> Response:
 
 @router.post("/console/studies/new")
 async def upload(request: Request) -> Response:
-    """Read the study, record it, and open its case, claimed for who may sign."""
+    """Read the study, record it, and open its case."""
     member, form = await access.writer(request, Permission.IMAGING_WRITE)
     services = services_of(request)
     try:
@@ -64,14 +60,7 @@ async def upload(request: Request) -> Response:
             raise
         words = _words(request, error, no_file=not forms.uploads(form, "files"))
         return _form(request, member, error.status, words, form)
-    task_id = study.record.review_task_id
-    response = go(f"/console/cases/{task_id}")
-    if task_id is not None and member.may(Permission.REVIEW_SIGN):
-        lease = await asyncio.to_thread(
-            queue.claim, services.db, task_id, member.user, lease_for=lease_time(request)
-        )
-        hold(response, request, lease)
-    return response
+    return go(f"/console/cases/{study.record.review_task_id}")
 
 
 def _words(request: Request, error: FenzhenError, *, no_file: bool) -> str:
@@ -104,9 +93,7 @@ def _form(
         member=member,
         problem=problem,
         typed=typed or {},
-        tasks={
-            name: services.models[name].manifest for name in services.imaging
-        },
+        tasks={name: services.models[name].manifest for name in services.imaging},
         max_bytes=services.settings.max_image_bytes,
         max_files=services.settings.max_files,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from models.triage.result import FindingResult
@@ -40,7 +41,7 @@ def segments(text: str, message: int, findings: Iterable[FindingResult]) -> list
     here = [f for f in findings if f.message == message and 0 <= f.start < f.end <= len(text)]
     cuts = sorted({0, len(text), *(f.start for f in here), *(f.end for f in here)})
     cut = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         cover = [f for f in here if f.start <= start and end <= f.end]
         cover.sort(key=lambda f: (MARKS.index(mark_of(f)), f.start - f.end))
         cut.append(Segment(text[start:end], tuple(cover)))

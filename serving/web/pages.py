@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import structlog
 from fastapi import Request
@@ -77,17 +77,24 @@ def environment() -> Environment:
 
 def draw(template: str, wanted: Preferences, **context: object) -> str:
     """A template as HTML, with the words of the reader's language at hand as `t`."""
-    return environment().get_template(template).render(
-        t=translator(wanted.language), lang=wanted.language, prefs=wanted, **context
+    return (
+        environment()
+        .get_template(template)
+        .render(t=translator(wanted.language), lang=wanted.language, prefs=wanted, **context)
     )
 
 
-def page(
-    request: Request, template: str, *, status: int = 200, **context: object
-) -> HTMLResponse:
+def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
     """A page or a fragment in the reader's language; keeps what the address asked for."""
     wanted = preferences(request)
-    context.setdefault("here", request.url.path)
+    here = str(context.setdefault("here", request.url.path))
+    kept = dict(request.query_params) if here == request.url.path else {}
+
+    def link(**changes: str) -> str:
+        """This page with other preferences."""
+        return f"{here}?{urlencode(kept | changes)}"
+
+    context["link"] = link
     context.setdefault("emergency", services_of(request).settings.emergency_number)
     response = HTMLResponse(draw(template, wanted, **context), status)
     response.headers["Cache-Control"] = "no-store"
@@ -152,7 +159,13 @@ def failed(request: Request, raised: Exception) -> Response:
     words = words_for(error, preferences(request).language)
     home = "/console" if request.url.path.startswith("/console") else "/"
     return page(
-        request, "error.html", status=error.status, words=words, code=error.code, home=home, here=home
+        request,
+        "error.html",
+        status=error.status,
+        words=words,
+        code=error.code,
+        home=home,
+        here=home,
     )
 
 

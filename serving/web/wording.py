@@ -26,9 +26,7 @@ def span(length: timedelta | float, language: Language) -> str:
     days, rest = divmod(minutes, 24 * 60)
     hours, minutes = divmod(rest, 60)
     units = ("天", "小时", "分钟") if language == "zh" else (" d", " h", " min")
-    parts = [
-        f"{n}{unit}" for n, unit in zip((days, hours, minutes), units, strict=True) if n
-    ]
+    parts = [f"{n}{unit}" for n, unit in zip((days, hours, minutes), units, strict=True) if n]
     return ("" if language == "zh" else " ").join(parts[:2])
 
 

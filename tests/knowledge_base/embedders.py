@@ -23,4 +23,5 @@ class HashedTokens:
             for token in tokenise(text):
                 row[zlib.crc32(token.encode()) % self.dimension] += 1.0
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.where(norms > 0, norms, 1.0)
+        rows /= np.where(norms > 0, norms, 1.0)
+        return rows

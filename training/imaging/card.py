@@ -11,6 +11,13 @@ from pathlib import Path
 from models.manifest import Manifest, Metric
 
 _PERCENT = ("sensitivity", "specificity")
+_METRIC_NAMES = {
+    "auc": "AUC",
+    "ece": "calibration error (debiased, 15 bins)",
+    "set_coverage": "prediction sets that hold the truth",
+    "set_size": "mean labels in a set",
+    "out_of_distribution": "refused as out of distribution",
+}
 _STRESS_NAMES = {
     "exposure_up": "exposure x 1.35, saturating",
     "exposure_down": "exposure x 0.6",
@@ -117,7 +124,7 @@ def _show(metric: Metric | None, *, percent: bool = False) -> str:
 
 def _rows(names: Iterable[str], values: dict[str, Metric]) -> list[str]:
     return [
-        f"| {name.replace('_', ' ')} | {_show(values[name], percent=name in _PERCENT)} |"
+        f"| {_METRIC_NAMES.get(name, name)} | {_show(values[name], percent=name in _PERCENT)} |"
         for name in names
         if name in values
     ]
@@ -130,7 +137,8 @@ def _metrics(m: Manifest) -> list[str]:
         "",
         f"At the shipped threshold: probability of `{code}` >= {threshold:.3f} (after temperature"
         f" {m.calibration.temperature:.2f}). In brackets the 95 % bootstrap interval, whole"
-        " patients resampled.",
+        " patients resampled. The threshold was set on the held-out patients so that sensitivity"
+        " holds in the worst stress view.",
         "",
         "| metric | value |",
         "|---|---|",

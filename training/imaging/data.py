@@ -16,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from models.imaging.preprocess import PreprocessSpec, preprocess
+from models.imaging.stress import apply_stress
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledImages:
@@ -89,3 +92,14 @@ def split_by_group(
         held.update(members[i] for i in rng.permutation(len(members))[:count])
     is_held = np.array([group in held for group in groups])
     return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+
+
+def preprocess_all(
+    images: npt.NDArray[np.uint8], spec: PreprocessSpec, stress: str | None = None
+) -> npt.NDArray[np.float32]:
+    """Model inputs [N, 1, S, S], optionally of the images under a named stress transform."""
+    rows = []
+    for seed, image in enumerate(images):
+        seen = image if stress is None else apply_stress(stress, image, seed)
+        rows.append(preprocess(seen, spec))
+    return np.stack(rows)

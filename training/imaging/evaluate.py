@@ -24,8 +24,7 @@ from models.metrics import (
     sensitivity_specificity,
 )
 from training.imaging.calibrate import View, mahalanobis, softmax
-from training.imaging.data import LabelledImages
-from training.imaging.fit import preprocess_all
+from training.imaging.data import LabelledImages, preprocess_all
 
 Floats = npt.NDArray[np.float32]
 AS_IS = "as_is"

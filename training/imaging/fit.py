@@ -22,12 +22,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.imaging.preprocess import PreprocessSpec, preprocess
-from models.imaging.stress import apply_stress
+from models.imaging.preprocess import preprocess
 from models.metrics import auc
 from training.imaging.augment import Augmenter
 from training.imaging.config import ImagingConfig, OptimisationConfig
-from training.imaging.data import LabelledImages
+from training.imaging.data import LabelledImages, preprocess_all
 from training.imaging.net import SalientResNet
 
 Floats = npt.NDArray[np.float32]
@@ -42,17 +41,6 @@ class FitState:
     best_score: float = -math.inf
     best_epoch: int = -1
     history: list[dict[str, float]] = field(default_factory=list)
-
-
-def preprocess_all(
-    images: npt.NDArray[np.uint8], spec: PreprocessSpec, stress: str | None = None
-) -> Floats:
-    """Model inputs [N, 1, S, S], optionally of the images under a named stress transform."""
-    rows = []
-    for seed, image in enumerate(images):
-        seen = image if stress is None else apply_stress(stress, image, seed)
-        rows.append(preprocess(seen, spec))
-    return np.stack(rows)
 
 
 def device_of_choice() -> torch.device:

@@ -36,8 +36,8 @@ from models.repository import sha256_of
 from training.imaging import calibrate, evaluate, export, saliency
 from training.imaging.card import write_card
 from training.imaging.config import ImagingConfig, read_config
-from training.imaging.data import LabelledImages, read_zip, split_by_group
-from training.imaging.fit import Fitter, preprocess_all
+from training.imaging.data import LabelledImages, preprocess_all, read_zip, split_by_group
+from training.imaging.fit import Fitter
 from training.imaging.net import SalientResNet
 
 Floats = npt.NDArray[np.float32]

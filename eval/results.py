@@ -1,0 +1,183 @@
+"""Measures every figure of docs/results.md again and writes the page.
+
+    FENZHEN_DATA=../shared/data python -m eval.results
+
+Runs the documented commands as a user would and keeps each beside what it printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FENZHEN = str(Path(sys.executable).parent / "fenzhen")
+PAGE = Path("docs/results.md")
+BENCHES = (
+    "department --data {data}/text/zh_consult_internal.dev.jsonl.gz",
+    "department --data {data}/text/zh_consult_internal.dev.jsonl.gz --text-only",
+    "department --data {data}/text/zh_consult_all.dev.jsonl",
+    "disposition --data {data}/text/red_flag_vignettes.jsonl",
+    "disposition --data {data}/text/red_flag_vignettes_adversarial.jsonl",
+    "imaging --task cxr_pneumonia --data {data}/imaging/cxr_pneumonia.dev.zip --stress",
+    "findings --data {data}/text/zh_dialogue_status.dev.jsonl",
+    "findings --data {data}/text/cblue/CMeEE.dev.jsonl.gz",
+)
+MOST_READY_S = 120.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, what it took to start and what it holds."""
+
+    url: str
+    keys: dict[str, str]
+    first_ready_s: float
+    later_ready_s: float
+    resident_mb: float
+
+
+def _run(command: list[str]) -> str:
+    print("$", " ".join(command), file=sys.stderr, flush=True)
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def _serving(var: str, port: int) -> Iterator[tuple[float, int]]:
+    """A server process: seconds until ready, and its process id."""
+    environment = os.environ | {"FENZHEN_VAR": var, "FENZHEN_LOG_LEVEL": "warning"}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [FENZHEN, "serve", "--port", str(port)], env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=1):
+                    break
+            except OSError:
+                if process.poll() is not None or time.perf_counter() - start > MOST_READY_S:
+                    raise RuntimeError("the server did not start") from None
+                time.sleep(0.02)
+        yield time.perf_counter() - start, process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _resident_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no resident size")
+
+
+@contextmanager
+def _measured_server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as var:
+        port = _free_port()
+        with _serving(var, port) as (first, _):
+            pass
+        environment = os.environ | {"FENZHEN_VAR": var}
+        keys = {}
+        for role in ("patient_app", "physician"):
+            add = [FENZHEN, "user", "add", "Latency", "--role", role]
+            keys[role] = subprocess.run(
+                add, env=environment, check=True, stdout=subprocess.PIPE, text=True
+            ).stdout.strip()
+        with _serving(var, port) as (later, pid):
+            yield Server(f"http://127.0.0.1:{port}", keys, first, later, _resident_mb(pid))
+
+
+def _latency(data: Path) -> tuple[dict[str, Any], Server]:
+    with tempfile.TemporaryDirectory() as folder, _measured_server() as server:
+        with zipfile.ZipFile(data / "imaging" / "cxr_pneumonia.dev.zip") as archive:
+            name = next(n for n in archive.namelist() if n.startswith("images/"))
+            picture = Path(folder) / "xray"
+            picture.write_bytes(archive.read(name))
+        command = [sys.executable, "-m", "eval.latency", "--url", server.url]
+        command += ["--key", server.keys["patient_app"]]
+        command += ["--physician", server.keys["physician"], "--xray", str(picture)]
+        return json.loads(_run(command).splitlines()[-1]), server
+
+
+def _table(found: dict[str, Any]) -> list[str]:
+    lines = ["| metric | value | 95 % interval |", "|---|---|---|"]
+    for name, value in found["metrics"].items():
+        interval = found["intervals"].get(name)
+        shown = "" if interval is None else f"{interval[0]:.3f} – {interval[1]:.3f}"
+        figure = "–" if value is None else f"{value:.3f}" if isinstance(value, float) else value
+        lines.append(f"| {name} | {figure} | {shown} |")
+    return lines
+
+
+def _stress(found: dict[str, Any]) -> list[str]:
+    stress: dict[str, dict[str, float]] = found["stress"]
+    names = ("auc", "sensitivity", "specificity")
+    lines = ["", "| stress | " + " | ".join(names) + " |", "|---|---|---|---|"]
+    for transform, row in stress.items():
+        cells = (f"{row[n]:.3f}" for n in names)
+        lines.append(f"| {transform} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def main() -> None:
+    """Measure and write."""
+    data = Path(os.environ.get("FENZHEN_DATA", "../shared/data"))
+    parts = [
+        "# Measured results",
+        "",
+        f"Written by `make results` on {time.strftime('%Y-%m-%d')}, {platform.machine()}, "
+        f"{os.cpu_count()} cores, no accelerator. All on the dev parts of the data sets; what each "
+        "model learned from is in its card.",
+        "",
+    ]
+    for bench in BENCHES:
+        arguments = bench.format(data=data).split()
+        found = json.loads(_run([FENZHEN, "eval", *arguments, "--json"]).splitlines()[-1])
+        parts += [f"## {bench.split()[0]}: {Path(found['file']).name}", ""]
+        parts += ["```sh", f"fenzhen eval {bench.format(data='$FENZHEN_DATA')} --json", "```", ""]
+        models = ", ".join(f"{k} {v}" for k, v in found["models"].items()) or "rules and lexicon"
+        parts += [f"{found['n']} cases, {found['seconds']:.0f} s, {models}.", ""]
+        parts += _table(found)
+        if found.get("stress"):
+            parts += _stress(found)
+        parts.append("")
+    figures, server = _latency(data)
+    parts += ["## latency: one caller over HTTP on loopback", ""]
+    parts += ["```sh", "python -m eval.latency --key KEY --physician KEY --xray FILE", "```", ""]
+    parts += ["| call | p50 ms | p90 ms | p99 ms |", "|---|---|---|---|"]
+    for name, row in figures.items():
+        parts.append(f"| {name} | {row['p50']:.1f} | {row['p90']:.1f} | {row['p99']:.1f} |")
+    parts += [
+        "",
+        f"First start ready in {server.first_ready_s:.1f} s (after set-up), a later one in "
+        f"{server.later_ready_s:.1f} s; {server.resident_mb:.0f} MB resident when ready.",
+        "",
+    ]
+    notes = PAGE.with_name("results-notes.md")
+    if notes.is_file():
+        parts.append(notes.read_text(encoding="utf-8"))
+    PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

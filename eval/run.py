@@ -1,0 +1,80 @@
+"""Runs a benchmark on a file: the one entry point of this room, behind `fenzhen eval`.
+
+Writes the report that was asked for and nothing else; never trains, never reads a label as input.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from eval import department, disposition, findings, imaging
+from eval.readers import read_images, read_lines
+from eval.report import write_report
+from eval.result import BenchmarkError, BenchmarkResult, Scored
+from models.errors import ModelError
+from models.repository import ModelRepository
+
+__all__ = ["BENCHES", "BenchmarkError", "BenchmarkResult", "run"]
+
+BENCHES = ("department", "disposition", "findings", "imaging")
+
+
+def run(
+    bench: str,
+    data: Path,
+    *,
+    task: str | None = None,
+    text_only: bool = False,
+    stress: bool = False,
+    report: Path | None = None,
+    repository: ModelRepository | None = None,
+) -> BenchmarkResult:
+    """Run one of `BENCHES` on a file and write a Markdown `report` where one is wanted.
+
+    task: the imaging model's name. text_only: department without titles. stress: imaging under
+    every acquisition stress too. repository: the shipped models by default. Raises
+    BenchmarkError with one sentence for whatever makes it impossible.
+    """
+    _check_options(bench, task, text_only, stress)
+    began = time.perf_counter()
+    try:
+        scored = _score(bench, data, task, text_only, stress, repository or ModelRepository())
+    except ModelError as error:
+        raise BenchmarkError(str(error)) from error
+    result = BenchmarkResult(bench, str(data), scored, time.perf_counter() - began)
+    if report is not None:
+        try:
+            write_report(result, report)
+        except OSError as error:
+            raise BenchmarkError(f"cannot write the report {report}: {error.strerror}") from error
+    return result
+
+
+def _check_options(bench: str, task: str | None, text_only: bool, stress: bool) -> None:
+    if bench not in BENCHES:
+        raise BenchmarkError(f"no benchmark {bench!r}; there are {', '.join(BENCHES)}")
+    if bench == "imaging" and task is None:
+        raise BenchmarkError("imaging needs --task with the name of an imaging model")
+    if bench != "imaging" and (stress or task is not None):
+        raise BenchmarkError("--task and --stress are for imaging only")
+    if bench != "department" and text_only:
+        raise BenchmarkError("--text-only is for department only")
+
+
+def _score(
+    bench: str,
+    data: Path,
+    task: str | None,
+    text_only: bool,
+    stress: bool,
+    repository: ModelRepository,
+) -> Scored:
+    if bench == "imaging":
+        return imaging.score(read_images(data), task or "", repository, stress=stress)
+    lines = read_lines(data)
+    if bench == "department":
+        return department.score(lines, repository, text_only=text_only)
+    if bench == "disposition":
+        return disposition.score(lines, repository)
+    return findings.score(lines)
