@@ -20,10 +20,10 @@ from eval.readers import ImageSet
 from eval.result import BenchmarkError, Details, Miss, Scored
 from models.backends import Backend
 from models.backends.onnx import OnnxBackend
-from models.calibration import ood_score
+from models.calibration import ood_score, prediction_set
 from models.imaging.decode import DecodedImage
 from models.imaging.stress import STRESS, apply_stress
-from models.manifest import Manifest
+from models.manifest import Conformal, Manifest
 from models.metrics import (
     Statistic,
     auc,
@@ -175,6 +175,14 @@ def forced(probabilities: Probabilities, manifest: Manifest) -> npt.NDArray[np.i
     return best
 
 
+def in_set(probabilities: Probabilities, conformal: Conformal) -> npt.NDArray[np.bool_]:
+    """Which labels [N, C] are in each image's prediction set."""
+    inside = np.zeros(probabilities.shape, dtype=bool)
+    for row, p in enumerate(probabilities):
+        inside[row, prediction_set(p, conformal)] = True
+    return inside
+
+
 def estimates(
     truth: Truth, seen: View, manifest: Manifest, *, samples: int = SAMPLES
 ) -> dict[str, Estimate]:
@@ -206,11 +214,11 @@ def estimates(
         "sensitivity": rate(0),
         "specificity": rate(1),
         "ece": lambda rows: expected_calibration_error(best[rows] == labels[rows], claimed[rows]),
-        "answered": lambda rows: float(np.mean(seen.answered[rows])),
     }
     if manifest.conformal is not None:
-        covered = 1.0 - p[np.arange(len(labels)), labels] <= manifest.conformal.quantile
+        covered = in_set(p, manifest.conformal)[np.arange(len(labels)), labels]
         statistics["set_coverage"] = lambda rows: float(np.mean(covered[rows]))
+    statistics["answered"] = lambda rows: float(np.mean(seen.answered[rows]))
     return {
         name: bootstrapped(statistic, len(labels), groups=truth.groups, samples=samples)
         for name, statistic in statistics.items()
@@ -241,6 +249,7 @@ def _details(images: ImageSet, truth: Truth, seen: View, manifest: Manifest) -> 
             "bins of equal mass) and speaks of the most probable label.",
             "answered: share that neither the quality check nor the out-of-distribution score "
             "refuses, with the patient's age taken as inside the model's population.",
+            *_undecided(seen.probabilities, manifest),
             "Intervals: bootstrap over "
             + ("images." if truth.groups is None else "patients, not images."),
         ),
@@ -248,6 +257,17 @@ def _details(images: ImageSet, truth: Truth, seen: View, manifest: Manifest) -> 
         classes=class_scores(true_codes, given, codes),
         misses=_misses(images.names, truth.labels, answer, seen.probabilities, codes),
         misses_title="Worst errors: wrong answers, least probable truth first",
+    )
+
+
+def _undecided(probabilities: Probabilities, manifest: Manifest) -> tuple[str, ...]:
+    """How often the served model would leave the answer to the physician."""
+    if manifest.conformal is None:
+        return ()
+    sizes = in_set(probabilities, manifest.conformal).sum(axis=1)
+    return (
+        f"Prediction sets: {int((sizes == 0).sum())} empty, {int((sizes > 1).sum())} with more "
+        "than one label. The served model calls both undecided; here they get their forced answer.",
     )
 
 

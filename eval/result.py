@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from eval.estimates import Estimate
@@ -94,7 +96,7 @@ class BenchmarkResult:
         return {name: e.value for name, e in self.scored.estimates.items()}
 
     def as_json(self) -> dict[str, object]:
-        """Plain values for JSON; nan becomes null."""
+        """Plain values for JSON; a metric and an interval that are nan are null."""
         scored = self.scored
         found: dict[str, object] = {
             "benchmark": self.benchmark,
@@ -111,25 +113,24 @@ class BenchmarkResult:
             found["warnings"] = list(scored.details.warnings)
         return found
 
-    def table(self) -> Table:
-        """The metrics for a terminal."""
+    def table(self) -> RenderableType:
+        """The metrics for a terminal, with a second table for the stress transforms."""
         scored = self.scored
         table = Table(
             "metric",
             "value",
             "95 % interval",
-            *scored.stress,
-            title=f"{self.benchmark}: {self.file}, {scored.n} rows",
-            caption="\n".join(scored.details.warnings) or None,
+            title=f"{self.benchmark}: {Path(self.file).name}, n = {scored.n}",
         )
         for name, estimate in scored.estimates.items():
-            table.add_row(
-                name,
-                shown(estimate.value),
-                bounds(estimate),
-                *(shown(e[name].value) if name in e else "" for e in scored.stress.values()),
-            )
-        return table
+            table.add_row(name, shown(estimate.value), bounds(estimate))
+        parts: list[RenderableType] = [table, *scored.details.warnings]
+        if scored.stress:
+            stressed = Table("under stress", *scored.estimates)
+            for transform, estimates in scored.stress.items():
+                stressed.add_row(transform, *(shown(estimates[n].value) for n in scored.estimates))
+            parts.append(stressed)
+        return Group(*parts)
 
 
 def shown(value: float) -> str:
@@ -152,5 +153,8 @@ def _values(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
     return {name: _number(e.value) for name, e in estimates.items()}
 
 
-def _bounds(estimates: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
-    return {name: [_number(e.low), _number(e.high)] for name, e in estimates.items()}
+def _bounds(estimates: Mapping[str, Estimate]) -> dict[str, list[float | None] | None]:
+    return {
+        name: None if math.isnan(e.low) else [_number(e.low), _number(e.high)]
+        for name, e in estimates.items()
+    }

@@ -32,7 +32,7 @@ BENCHES = (
     "disposition --data {data}/text/red_flag_vignettes.jsonl",
     "disposition --data {data}/text/red_flag_vignettes_adversarial.jsonl",
     "imaging --task cxr_pneumonia --data {data}/imaging/cxr_pneumonia.dev.zip --stress",
-    "findings --data {data}/text/zh_dialogue_status.dev.jsonl",
+    "findings --data {data}/text/zh_dialogue_status.dev.jsonl.gz",
     "findings --data {data}/text/cblue/CMeEE.dev.jsonl.gz",
 )
 MOST_READY_S = 120.0

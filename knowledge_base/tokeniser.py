@@ -18,6 +18,7 @@ import Stemmer
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 _RUN = re.compile(rf"([{_HAN}]+)|([^\W_{_HAN}]+)")
+_ANY_HAN = re.compile(rf"[{_HAN}]")
 _LIGATURE = re.compile("ae|oe")
 _LONG_WORD = 6
 
@@ -49,12 +50,19 @@ def _simplified() -> dict[int, str]:
 
 def fold(text: str) -> str:
     """Half-width, lower-case, simplified: the form in which words are compared."""
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", text).lower().translate(_simplified())
 
 
 def is_han(token: str) -> bool:
     """Whether a token is made of Chinese characters."""
     return "\u4e00" <= token[0] <= "\u9fff" or "\u3400" <= token[0] <= "\u4dbf"
+
+
+def has_han(text: str) -> bool:
+    """Whether any Chinese character occurs in a text."""
+    return _ANY_HAN.search(text) is not None
 
 
 def _stem(word: str) -> str:

@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="The model repository.")
 kb_app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
-train_app = typer.Typer(no_args_is_help=True, help="Train models (needs the [train] extra).")
+train_app = typer.Typer(no_args_is_help=True, help="Train models (needs the train extra).")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
 user_app = typer.Typer(no_args_is_help=True, help="Users and their API keys.")
 for name, group in (
@@ -144,19 +144,20 @@ def kb_search(
     as_json: AsJson = False,
 ) -> None:
     """Search the guideline cards."""
-    from knowledge_base.search.index import KnowledgeIndex
-    from models.tasks.embedding import EmbeddingTask
-
     from knowledge_base.cards import cards
+    from knowledge_base.search.index import KnowledgeIndex
     from models.backends.onnx import OnnxBackend
+    from models.embedder import HostedEmbedder
     from models.repository import ModelRepository
+    from models.tasks.embedding import EmbeddingTask
     from models.text.normalise import language_of
     from serving.settings import Settings
 
     if language not in (None, "zh", "en"):
         raise _fail("language is zh or en")
     entry = ModelRepository(Settings().models).get("embedding")
-    index = KnowledgeIndex.build(EmbeddingTask(entry.manifest).embedder(OnnxBackend(entry.network)))
+    embedder = HostedEmbedder(EmbeddingTask(entry.manifest), OnnxBackend(entry.network))
+    index = KnowledgeIndex.build(embedder)
     wanted = language or ("en" if language_of(query) == "en" else "zh")
     hits = index.search(query, k=k, language="en" if wanted == "en" else "zh")
     if as_json:

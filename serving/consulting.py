@@ -16,6 +16,7 @@ from models.triage.result import QuestionResult, TriageResult
 from serving.errors import Conflict, InvalidInput
 from serving.services import Services
 from serving.storage import consults
+from serving.storage.canonical import Json
 from serving.storage.codes import ConsultStatus
 from serving.storage.consults import Consult
 from serving.triaging import Triaged, triage
@@ -114,7 +115,7 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
 
 async def open_consult(services: Services, profile: Profile, user: User) -> consults.NewConsult:
     """A new consult without a word said yet."""
-    state = {
+    state: dict[str, Json] = {
         "profile": profile.model_dump(mode="json"),
         "turns": [],
         "answers": {},

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-import typer.main
-from click import Command, Group
+import typer
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
@@ -32,7 +31,7 @@ The machine-readable description of the API is at `/openapi.json`.
 
 def render() -> str:
     """The whole page in Markdown."""
-    app = create_app(Settings(_env_file=None))  # type: ignore[call-arg]
+    app = create_app(Settings(_env_file=None))
     parts = [_HEAD, *_settings(), *_routes(app), *_permissions(), *_errors(), *_metrics(app)]
     return "\n".join([*parts, *_commands()]) + "\n"
 
@@ -50,12 +49,12 @@ def _routes(app: FastAPI) -> Iterator[str]:
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             needs = [
-                d.call.permission.value
-                for d in route.dependant.dependencies
-                if hasattr(d.call, "permission")
+                getattr(dependency.call, "permission").value  # noqa: B009
+                for dependency in route.dependant.dependencies
+                if hasattr(dependency.call, "permission")
             ]
             what = (route.description or "").split("\n", 1)[0]
-            methods = " ".join(sorted(route.methods))
+            methods = " ".join(sorted(route.methods or ()))
             yield f"| `{methods} {route.path}` | {', '.join(needs) or 'nothing'} | {what} |"
 
 
@@ -89,16 +88,18 @@ def _metrics(app: FastAPI) -> Iterator[str]:
 
 def _commands() -> Iterator[str]:
     yield "\n## Commands\n\n| command | what it does |\n|---|---|"
-    for path, command in _walk("fenzhen", typer.main.get_command(cli)):
-        yield f"| `{path}` | {(command.help or '').split(chr(10), 1)[0]} |"
+    for path, what in _walk("fenzhen", cli):
+        yield f"| `{path}` | {what} |"
 
 
-def _walk(path: str, command: Command) -> Iterator[tuple[str, Command]]:
-    if isinstance(command, Group):
-        for name, child in command.commands.items():
-            yield from _walk(f"{path} {name}", child)
-    else:
-        yield path, command
+def _walk(path: str, group: typer.Typer) -> Iterator[tuple[str, str]]:
+    for command in group.registered_commands:
+        if command.callback is not None:
+            name = command.name or command.callback.__name__.split("_")[-1]
+            yield f"{path} {name}", (command.callback.__doc__ or "").strip().split("\n", 1)[0]
+    for child in group.registered_groups:
+        if child.typer_instance is not None:
+            yield from _walk(f"{path} {child.name}", child.typer_instance)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from models.backends import Tensor
 from models.backends.onnx import OnnxBackend
+from models.embedder import HostedEmbedder
 from models.manifest import Manifest
 from models.repository import ModelEntry, ModelRepository
 from models.tasks.imaging import ImagingTask
@@ -86,7 +87,6 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         backends[name] = OnnxBackend(entry.network, threads=settings.model_threads)
         backends[name].run(warm_up(entry.manifest))
         engine.add(name, backends[name], limits)
-    embedding = EmbeddingTask(entries["embedding"].manifest)
     return Services(
         settings=settings,
         registry=registry,
@@ -101,5 +101,7 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
             for name, entry in entries.items()
             if entry.manifest.task == "imaging"
         },
-        knowledge=KnowledgeIndex.build(embedding.embedder(backends["embedding"])),
+        knowledge=KnowledgeIndex.build(
+            HostedEmbedder(EmbeddingTask(entries["embedding"].manifest), backends["embedding"])
+        ),
     )

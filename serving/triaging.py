@@ -48,7 +48,6 @@ def check_limits(services: Services, request: TriageRequest) -> None:
         )
 
 
-
 async def triage(
     services: Services,
     request: TriageRequest,

@@ -23,7 +23,7 @@ from knowledge_base.search.dense import DenseIndex
 from knowledge_base.search.fusion import reciprocal_rank_fusion
 from knowledge_base.search.lexical import LexicalIndex
 from knowledge_base.search.synonyms import Synonyms
-from knowledge_base.tokeniser import is_han, tokenise
+from knowledge_base.tokeniser import has_han, tokenise
 
 Audience = Literal["patient", "physician"]
 
@@ -125,7 +125,7 @@ class KnowledgeIndex:
         lexical, dense = self.rankings(query, audience)
         lexical_ranks = {bullet: rank for rank, bullet in enumerate(lexical, start=1)}
         dense_ranks = {bullet: rank for rank, bullet in enumerate(dense, start=1)}
-        wanted: Language = language or ("zh" if any(map(is_han, query)) else "en")
+        wanted: Language = language or ("zh" if has_han(query) else "en")
         return [
             SearchHit(
                 self.bullets[bullet].passage(wanted),

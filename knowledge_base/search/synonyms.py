@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from knowledge_base.lexicon.findings import Concept, Lexicon
-from knowledge_base.tokeniser import fold, is_han, tokenise
+from knowledge_base.tokeniser import fold, has_han, is_han, tokenise
 
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _SHORTEST_HAN = 2
@@ -29,7 +29,7 @@ class Synonyms:
         for concept in lexicon.values():
             for name in (*concept.names_zh, *concept.names_en):
                 folded = fold(name)
-                if any(map(is_han, folded)):
+                if has_han(folded):
                     if len(folded) >= _SHORTEST_HAN:
                         self._han.setdefault(folded, concept)
                 elif words := tuple(_WORD.findall(folded)):

@@ -156,7 +156,7 @@ class TriageTask:
             probabilities = {d.code: d.probability for d in found}
         routed = route(probabilities, judged.case.facts)
         ranked = sorted(routed.items(), key=lambda item: -item[1])[:_MOST_DEPARTMENTS]
-        unsure = outputs is None or ranked[0][1] < self._manifest.thresholds.get("unsure", 0.0)
+        unsure = outputs is None or ranked[0][1] < self._department.unsure
         first = rules_.emergency if judged.level <= EMERGENCY else rules_.unsure if unsure else None
         if first is not None:
             ranked = [
@@ -257,7 +257,7 @@ def _ask(question: Question) -> QuestionResult:
         code=question.code,
         text={"zh": question.zh, "en": question.en},
         choices=tuple(
-            Choice(value=value, name={"zh": names["zh"], "en": names["en"]})  # type: ignore[arg-type]
+            Choice(value=value, name={"zh": names["zh"], "en": names["en"]})
             for value, names in CHOICES
         ),
         reason=question.rule.text.rationale,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.manifest import Manifest
 from models.text.normalise import is_cjk, normalise
 
 Ids = NDArray[np.int64]
@@ -139,3 +140,11 @@ class NgramFeaturiser:
         """The model input for one row: `ids` int64 [1, L] and `weights` float32 [1, L]."""
         ids, weights = self(text, concepts)
         return {"ids": ids[None, :], "weights": weights[None, :]}
+
+
+def featuriser_of(manifest: Manifest) -> NgramFeaturiser:
+    """The featuriser that a model was trained with; KeyError where its manifest names none."""
+    settings = manifest.preprocessing
+    return NgramFeaturiser(
+        int(settings["buckets"]), int(settings["max_characters"]), int(settings["longest_run"])
+    )

@@ -71,8 +71,8 @@ def as_error(error: Exception) -> FenzhenError:
     if isinstance(error, EngineStopped):
         return ModelUnavailable("the server is stopping")
     if isinstance(error, ImageRejected):
-        kind = PayloadTooLarge if error.code == "too_large" else UnsupportedMedia
-        return kind(error.message, extra={"reason": error.code})
+        refused = PayloadTooLarge if error.code == "too_large" else UnsupportedMedia
+        return refused(error.message, extra={"reason": error.code})
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code, InvalidInput)
         return kind()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from models.backends import Backend, Tensor, Tensors
 from models.errors import UnknownModel
-from serving.engine.batching import cost_of, join, split
+from models.batching import cost_of, join, split
 from serving.engine.metrics import EngineMetrics
 from serving.engine.scheduler import Job, Limits, Priority, QueueFull, Scheduler
 

@@ -108,10 +108,16 @@ def test_neither_zip_nor_npz_is_told(tmp_path: Path) -> None:
 def test_an_npz_gives_its_test_part_else_val(tmp_path: Path) -> None:
     colour = np.zeros((2, 4, 4, 3), dtype=np.uint8)
     colour[1, ..., 0] = 255
-    parts = {"val_images": colour, "val_labels": np.array([[0], [3]])}
-    np.savez(tmp_path / "a.npz", **parts)
+    labels = np.array([[0], [3]])
+    np.savez(tmp_path / "a.npz", val_images=colour, val_labels=labels)
     images = read_images(tmp_path / "a.npz")
     assert images.columns == {"label": ("0", "3")}
     assert [float(i.pixels.mean()) for i in images.images()] == pytest.approx([0.0, 1 / 3])
-    np.savez(tmp_path / "b.npz", test_images=colour[:1], test_labels=np.array([[2]]), **parts)
+    np.savez(
+        tmp_path / "b.npz",
+        val_images=colour,
+        val_labels=labels,
+        test_images=colour[:1],
+        test_labels=np.array([[2]]),
+    )
     assert read_images(tmp_path / "b.npz").columns == {"label": ("2",)}

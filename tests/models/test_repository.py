@@ -12,7 +12,7 @@ from models.backends.onnx import OnnxBackend
 from models.errors import ModelIntegrityError, ModelLicenceError, UnknownModel
 from models.manifest import Manifest, read_manifest, write_manifest
 from models.repository import SHIPPED, ModelRepository
-from serving.engine.batching import join, split
+from models.batching import join, split
 from serving.services import warm_up
 
 ENTRIES = ModelRepository().entries()

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from serving import audit
 from serving.audit import AuditHead
 from serving.clock import FixedClock
+from serving.storage.canonical import canonical, sha256_of
 from serving.storage.database import Database
 
 pytest_plugins = ["tests.serving.storage.databases"]
@@ -93,9 +94,33 @@ def test_any_edit_of_an_event_is_found_where_it_is(chain: Database, change: str)
     assert "changed" in report.reason
 
 
-def test_an_edit_that_recomputes_its_own_hash_breaks_the_next_link(chain: Database) -> None:
-    tamper(chain, f"UPDATE audit_events SET prev_hash = '{'1' * 64}' WHERE seq = 6")
-    assert audit.verify(chain).first_bad_seq == 6
+def test_a_forged_event_with_a_sound_hash_and_link_breaks_the_chain_after_it(
+    chain: Database,
+) -> None:
+    genuine = next(event for event in audit.list_events(chain) if event.seq == 5)
+    forged = sha256_of(
+        {
+            "seq": 5,
+            "at": genuine.at.isoformat(timespec="microseconds"),
+            "actor": "usr_forger",
+            "action": genuine.action,
+            "subject": genuine.subject,
+            "detail": canonical(genuine.detail).decode(),
+            "prev_hash": genuine.prev_hash,
+        }
+    )
+    tamper(
+        chain,
+        f"UPDATE audit_events SET actor = 'usr_forger', hash = '{forged}' WHERE seq = 5",
+        f"UPDATE audit_events SET prev_hash = '{forged}' WHERE seq = 6",
+    )
+    report = audit.verify(chain)
+    assert (report.ok, report.first_bad_seq) == (False, 6)
+
+
+def test_a_missing_event_is_called_missing(chain: Database) -> None:
+    tamper(chain, "DELETE FROM audit_events WHERE seq = 4")
+    assert audit.verify(chain).reason == "an event is missing"
 
 
 @pytest.mark.parametrize(

@@ -97,12 +97,16 @@ def disease_code(row: Row) -> str | None:
     return crosswalks()["zh_diseases"].code_of(label, text_of(row, "name"))
 
 
-def _phrase(symptoms: Sequence[str], templates: Sequence[str], joint: str, dice: random.Random) -> str:
+def _phrase(
+    symptoms: Sequence[str], templates: Sequence[str], joint: str, dice: random.Random
+) -> str:
     chosen = dice.sample(list(symptoms), min(len(symptoms), dice.choice((1, 2, 2, 3, 4))))
     return dice.choice(templates).format(joint.join(chosen))
 
 
-def _views(row: Row, english: dict[str, str], dice: random.Random) -> Iterator[tuple[str, tuple[str, ...], str]]:
+def _views(
+    row: Row, english: dict[str, str], dice: random.Random
+) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """Text, concepts and source of every view of one disease."""
     name, symptoms = text_of(row, "name"), list_of(row, "symptoms")
     yield name, (), "name"

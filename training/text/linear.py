@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse  # type: ignore[import-untyped]
 from sklearn.svm import LinearSVC
 
 from training.text.sparse import Floats, Rows
@@ -52,7 +52,8 @@ def row_weights(
             counts = np.bincount(labels[mine]).astype(np.float64)
             spread = counts[labels[mine]] ** -class_balance
             weights[mine] = share * spread / spread.sum()
-    return (weights / weights.sum()).astype(np.float32)
+    unit: Floats = (weights / weights.sum()).astype(np.float32)
+    return unit
 
 
 def fit(
@@ -73,22 +74,40 @@ def fit(
     return Linear(weight, bias)
 
 
+@dataclass(frozen=True)
+class Adapted:
+    """Step 2: a linear model of the row and of the base's scores plus 1, side by side."""
+
+    step: Linear
+
+    def scores(self, rows: sparse.csr_matrix, base_scores: Floats) -> Floats:
+        """Scores [N, C] of rows [N, V] whose base scores [N, C] are given."""
+        return self.step.scores(_joined(rows, base_scores))
+
+    def merged(self, base: Linear) -> Linear:
+        """Both steps as one linear model of the row: what ships."""
+        columns = len(base.weight)
+        mixing = self.step.weight[columns:]
+        weight = self.step.weight[:columns] + base.weight @ mixing
+        bias = self.step.bias + (base.bias + 1.0) @ mixing
+        return Linear(weight.astype(np.float32), bias.astype(np.float32))
+
+
+def _joined(rows: sparse.csr_matrix, base_scores: Floats) -> sparse.csr_matrix:
+    return sparse.hstack([rows, sparse.csr_matrix(base_scores + 1.0)]).tocsr()
+
+
 def fit_adapted(
-    rows: sparse.csr_matrix, base: Linear, base_scores: Floats, labels: Rows, weights: Floats,
-    cost: float, seed: int,
-) -> Linear:  # fmt: skip
-    """Step 2: the sum of both steps as one linear model.
+    rows: sparse.csr_matrix, base_scores: Floats, labels: Rows, weights: Floats, cost: float,
+    seed: int,
+) -> Adapted:  # fmt: skip
+    """Step 2.
 
     `base_scores` [N, C] must come from a base that did not see the row (`cross_fit`): scores
     of rows it has seen are too good, and step 2 would trust them too much.
     """
-    columns, classes = rows.shape[1], base_scores.shape[1]
-    joined = sparse.hstack([rows, sparse.csr_matrix(base_scores + 1.0)]).tocsr()
-    step = fit(joined, labels, weights, classes, cost, seed)
-    mixing = step.weight[columns:]
-    weight = step.weight[:columns] + base.weight @ mixing
-    bias = step.bias + (base.bias + 1.0) @ mixing
-    return Linear(weight.astype(np.float32), bias.astype(np.float32))
+    classes = base_scores.shape[1]
+    return Adapted(fit(_joined(rows, base_scores), labels, weights, classes, cost, seed))
 
 
 def cross_fit(
@@ -101,6 +120,8 @@ def cross_fit(
     half = np.array([half_of[group] for group in groups])
     scores = np.zeros((rows.shape[0], classes), dtype=np.float32)
     for part in (0, 1):
-        base = fit(rows[half != part], labels[half != part], weights[half != part], classes, cost, seed)
+        base = fit(
+            rows[half != part], labels[half != part], weights[half != part], classes, cost, seed
+        )
         scores[half == part] = base.scores(rows[half == part])
     return scores

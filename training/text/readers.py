@@ -30,9 +30,11 @@ def path_of(data_dir: Path, name: str) -> Path:
 def rows(data_dir: Path, name: str, limit: int | None = None) -> Iterator[Row]:
     """The set's rows in order, at most `limit` of them."""
     path = path_of(data_dir, name)
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(
-        encoding="utf-8"
-    ) as stream:
+    with (
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8") as stream
+    ):
         for number, line in enumerate(stream):
             if limit is not None and number >= limit:
                 return

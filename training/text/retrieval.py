@@ -49,5 +49,7 @@ def recall(found: NDArray[np.int64], k: int) -> Metric:
 def similarity_auc(left: Floats, right: Floats, alike: NDArray[np.int64]) -> Metric:
     """AUC of the cosine for "people judged these two alike"."""
     cosine = (left * right).sum(axis=1)
-    low, high = bootstrap_interval(lambda rows: auc(alike[rows], cosine[rows]), len(alike), samples=300)
+    low, high = bootstrap_interval(
+        lambda rows: auc(alike[rows], cosine[rows]), len(alike), samples=300
+    )
     return Metric(value=auc(alike, cosine), low=low, high=high)

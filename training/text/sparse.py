@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse  # type: ignore[import-untyped]
 
 from models.text.ngrams import NgramFeaturiser
 from training.text.department_data import Example
@@ -32,7 +32,8 @@ def count_matrix(examples: Sequence[Example], featuriser: NgramFeaturiser) -> sp
 def inverse_document_frequency(counts: sparse.csr_matrix) -> Floats:
     """Smoothed idf [buckets]: ln((1 + N) / (1 + df)) + 1."""
     frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-    return (np.log((1 + counts.shape[0]) / (1 + frequency)) + 1.0).astype(np.float32)
+    idf: Floats = (np.log((1 + counts.shape[0]) / (1 + frequency)) + 1.0).astype(np.float32)
+    return idf
 
 
 def tf_idf(counts: sparse.csr_matrix, idf: Floats) -> sparse.csr_matrix:
@@ -44,5 +45,7 @@ def tf_idf(counts: sparse.csr_matrix, idf: Floats) -> sparse.csr_matrix:
     )
     lengths = np.diff(weighted.indptr)
     norms = np.sqrt(np.where(lengths > 0, squares, 1.0))
-    weighted.data = weighted.data / np.repeat(np.maximum(norms, 1e-12), lengths)
-    return weighted.astype(np.float32)
+    weighted.data = (weighted.data / np.repeat(np.maximum(norms, 1e-12), lengths)).astype(
+        np.float32
+    )
+    return weighted

@@ -10,6 +10,7 @@ so that a text cannot be told from its negatives by its language or style.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,8 @@ def fit(
 
 
 def _measure(
-    backend: OnnxBackend, featuriser: NgramFeaturiser, pairs: Mapping[str, list[Pair]], data_dir: Path,
-    limit: int | None,
+    backend: OnnxBackend, featuriser: NgramFeaturiser, pairs: Mapping[str, list[Pair]],
+    data_dir: Path, limit: int | None,
 ) -> dict[str, dict[str, Metric]]:  # fmt: skip
     """Recall of held-out pairs among every right-hand side of their source, and CHIP-STS."""
     metrics: dict[str, dict[str, Metric]] = {}
@@ -182,7 +183,9 @@ SECTIONS = {
 }
 
 
-def train(config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = False) -> dict[str, object]:
+def train(
+    config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = False
+) -> dict[str, object]:
     """Train, export, measure and write the artifact into `out_dir`; returns the metrics.
 
     `smoke`: a few rows and steps, to show that all parts fit together. Raises OSError where
@@ -219,9 +222,7 @@ def train(config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = Fal
     backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
     sample = [featuriser.tensors(text) for text in texts[:: max(1, len(texts) // 64)]]
     metrics = _measure(backend, featuriser, pairs, data_dir, limit)
-    used = {source: 0 for source in dict.fromkeys(pair.source for pair in flat)}
-    for pair in flat:
-        used[pair.source] += 1
+    used = Counter(pair.source for pair in flat)
     write_artifact(
         out_dir,
         Manifest(

@@ -1,0 +1,142 @@
+"""Writes the department model's folder: network, manifest, card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from knowledge_base.lexicon.departments import taxonomy
+from models.backends.onnx import OnnxBackend
+from models.manifest import Calibration, Label, Manifest, Metric, TensorSpec, TrainingSet
+from models.text.ngrams import NgramFeaturiser
+from training.export import NETWORK, export_onnx, parity, write_artifact
+from training.text.bag import HashedBag, quantise
+from training.text.department_config import DepartmentConfig
+from training.text.department_data import Example
+from training.text.linear import Linear
+from training.text.readers import training_set
+from training.text.sparse import Floats
+
+_SETS = {
+    "internal": "zh_consult_internal.train",
+    "all": "zh_consult_all.dev",
+    "dialogue": "zh_dialogue_drug.dev",
+    "disease": "zh_diseases",
+}
+_SECTIONS = {
+    "What it is for": (
+        "Ranking departments for what a person says, in Chinese or English, together with the "
+        "canonical names of findings that another module extracted. Output: scores over our "
+        "level-2 departments; softmax at the manifest's temperature gives probabilities."
+    ),
+    "What it is not for": (
+        "It states no urgency, no diagnosis, and does not know age or sex: routing by them and "
+        "the red-flag rules come after it. Below the threshold `unsure` the answer is a "
+        "general physician, never the best guess."
+    ),
+    "Prior": (
+        "The model learns with 0.4 of its weight on consults of all departments, in which a "
+        "department counts by the square root of its rows, so its prior lies half-way between "
+        "that online service's shares and equal shares. A hospital's own shares are unknown; "
+        "they are not corrected for. The labels of those consults are noisy: many of Chinese "
+        "medicine and aesthetics follow the doctor who answered, not the complaint."
+    ),
+    "How it was measured": (
+        "zh_consult_all.dev by cross-validation (the shipped model then learns on all of it, so "
+        "it must not be measured there again); the temperature and the threshold come from the "
+        "same held-out folds and from held-out folds of zh_consult_internal.train. "
+        "zh_consult_internal.dev was never learned from. `macro_f1_common` is over the labels of "
+        "ten rows or more. Own phrases are short lists that the authors wrote and held "
+        "out: a weak test, and the only one for English and for rare departments."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run found; `examples` are all that it learned from."""
+
+    config: DepartmentConfig
+    model: Linear
+    idf: Floats
+    temperature: float
+    unsure: float
+    metrics: dict[str, dict[str, Metric]]
+    examples: list[Example]
+
+
+def write(out_dir: Path, outcome: Outcome, data_dir: Path) -> Manifest:
+    """Export, check and describe; returns the manifest that was written."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    config, departments = outcome.config, taxonomy().departments
+    featuriser = NgramFeaturiser(config.buckets, config.max_characters, config.longest_run)
+    net = HashedBag(
+        quantise(outcome.model.weight), outcome.idf, outcome.model.bias,
+        unit_rows=True, unit_output=False,
+    )  # fmt: skip
+    example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
+    export_onnx(net, example, "logits", out_dir / NETWORK)
+    backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
+    some = outcome.examples[:: max(1, len(outcome.examples) // 64)]
+    rows = [featuriser.tensors(e.text, e.concepts) for e in some]
+    return write_artifact(
+        out_dir,
+        Manifest(
+            name="department",
+            version=1,
+            task="department",
+            title={"zh": config.title["zh"], "en": config.title["en"]},
+            inputs=[
+                TensorSpec(name="ids", dtype="int64", shape=[-1, -1]),
+                TensorSpec(name="weights", dtype="float32", shape=[-1, -1]),
+            ],
+            outputs=[TensorSpec(name="logits", dtype="float32", shape=[-1, len(departments)])],
+            labels=[Label(code=d.code, zh=d.zh, en=d.en) for d in departments.values()],
+            preprocessing={
+                "buckets": config.buckets,
+                "max_characters": config.max_characters,
+                "longest_run": config.longest_run,
+            },
+            calibration=Calibration(temperature=outcome.temperature),
+            thresholds={"unsure": outcome.unsure},
+            languages=["zh", "en"],
+            training_sets=_training_sets(outcome.examples, data_dir),
+            metrics=outcome.metrics,
+            parity=parity(net, backend, rows, "logits"),
+            files={},
+            notes=[
+                "Departments that only our own phrases teach: "
+                + ", ".join(_own_only(outcome.examples)),
+                "The threshold `unsure` is on the probability of the most probable department.",
+                "Not learned from public patient text in English: English goes through formal "
+                "terms (HPO), own phrases and the concepts of the request.",
+            ],
+        ),
+        _SECTIONS,
+    )
+
+
+def _own_only(examples: list[Example]) -> list[str]:
+    public = {e.code for e in examples if not e.source.startswith("seed")}
+    return [code for code in taxonomy().departments if code not in public]
+
+
+def _training_sets(examples: list[Example], data_dir: Path) -> list[TrainingSet]:
+    """Each public set with how many of its rows were learned from, HPO's terms, own phrases."""
+    groups = {e.group for e in examples}
+    counts = Counter(group.split("-")[0] for group in groups)
+    sets = [training_set(data_dir, name, counts[key]) for key, name in _SETS.items()]
+    sets.append(training_set(data_dir, "hpo_zh", 18988))
+    sets.append(
+        TrainingSet(
+            name="own phrases",
+            rows=counts["seed"],
+            licence="Apache-2.0",
+            commercial_use="allowed",
+            source="training/text/seeds.yaml",
+        )
+    )
+    return sets

@@ -1,0 +1,61 @@
+"""Settings of the department trainer, read from `training/configs/department.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BaseStep(_Strict):
+    """Step 1: the SVM's cost and the weight of a row of each source."""
+
+    cost: float
+    weights: dict[str, float]
+
+
+class AdaptedStep(_Strict):
+    """Step 2: cost, total weight (as a number of `rows`), shares of sources, and how many are kept.
+
+    `shares` and `class_balance` together are the prior that the model ships with: inside
+    `all`, a department counts by the square root of its consults when the balance is 0.5.
+    """
+
+    cost: float
+    rows: int
+    class_balance: float
+    shares: dict[str, float]
+    kept: dict[str, float]
+
+
+class DepartmentConfig(_Strict):
+    """All settings.
+
+    `kept_views`: the part of each kind of encyclopedia view that is used at all.
+    `english_term_margin`: the base's score of a Chinese HPO term from which its department is
+    taught for the English term, too. `answered_accuracy`: the accuracy that answers above the
+    threshold `unsure` reach on held-out consults of all departments.
+    """
+
+    title: dict[str, str]
+    seed: int
+    threads: int
+    buckets: int
+    max_characters: int
+    longest_run: int
+    kept_views: dict[str, float]
+    base: BaseStep
+    adapted: AdaptedStep
+    english_term_margin: float
+    folds: int
+    answered_accuracy: float
+
+
+def read_config(path: Path) -> DepartmentConfig:
+    """Raises OSError or pydantic.ValidationError."""
+    return DepartmentConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
