@@ -64,6 +64,9 @@ def create_app(
     for router in _ROUTERS:
         app.include_router(router)
     app.mount("/static", static.files(), name="static")
-    problems.install(app, registry)
-    app.add_middleware(Guard, settings=settings, registry=registry, ids=Ids(SystemClock()))
+    answer = problems.Problems(registry)
+    problems.install(app, answer)
+    app.add_middleware(
+        Guard, settings=settings, registry=registry, ids=Ids(SystemClock()), failed=answer
+    )
     return app

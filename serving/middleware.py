@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.clock import Ids
-from serving.errors import PROBLEM_MEDIA_TYPE, PayloadTooLarge, problem
+from serving.errors import PayloadTooLarge
 from serving.settings import Settings
-from serving.storage.canonical import dumps
 
 log = structlog.get_logger()
 
@@ -39,8 +41,16 @@ class Guard:
     """ASGI middleware; see the module docstring. Never logs a body, a query or a header."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, registry: CollectorRegistry, ids: Ids
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        registry: CollectorRegistry,
+        ids: Ids,
+        failed: Callable[[Request, Exception], Response],
     ) -> None:
+        """`failed` answers what no handler of the application knew."""
+        self._failed = failed
         self._app = app
         self._settings = settings
         self._ids = ids
@@ -82,7 +92,11 @@ class Guard:
             await self._app(scope, _limited(receive, limit), sending)
         except TooLarge:
             if not sent:
-                await _refuse(scope, sending, limit)
+                await self._answer(scope, sending, PayloadTooLarge(f"at most {limit} bytes"))
+        except Exception as error:
+            # Nothing travels further up: a server would print it with what the patient typed.
+            if not sent:
+                await self._answer(scope, sending, error)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             took = time.perf_counter() - started
@@ -96,6 +110,11 @@ class Guard:
                 status=status,
                 ms=round(took * 1e3, 1),
             )
+
+    async def _answer(self, scope: Scope, send: Send, error: Exception) -> None:
+        response = self._failed(Request(scope), error)
+        response.headers["Connection"] = "close"
+        await response(scope, _nothing, send)
 
     def _limit(self, scope: Scope) -> int:
         kind = Headers(scope=scope).get("content-type", "")
@@ -118,13 +137,5 @@ def _limited(receive: Receive, limit: int) -> Receive:
     return receiving
 
 
-async def _refuse(scope: Scope, send: Send, limit: int) -> None:
-    error = PayloadTooLarge(f"at most {limit} bytes")
-    body = dumps(problem(error, scope["path"])).encode()
-    headers = [
-        (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}

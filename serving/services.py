@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from knowledge_base.search.index import KnowledgeIndex
-from models.tasks.embedding import EmbeddingTask
 from prometheus_client import CollectorRegistry
 
+from knowledge_base.search.index import KnowledgeIndex
 from models.backends import Tensor
 from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.manifest import Manifest
 from models.repository import ModelEntry, ModelRepository
+from models.tasks.embedding import EmbeddingTask
 from models.tasks.imaging import ImagingTask
 from models.tasks.triage import TriageTask
 from serving.blobs import BlobStore

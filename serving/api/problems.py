@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 from starlette.exceptions import HTTPException
 
 from knowledge_base.language import Language
+from models.errors import ModelError
 from models.imaging.decode import ImageRejected
 from serving.engine.engine import DeadlinePassed, EngineStopped
 from serving.engine.scheduler import QueueFull
@@ -87,15 +88,20 @@ def respond(request: Request, error: FenzhenError) -> Response:
     )
 
 
-def install(app: FastAPI, registry: CollectorRegistry) -> None:
-    """Route every exception of the application through `as_error`, and count it by code."""
-    counter = Counter("fenzhen_problems", "Errors answered, by code.", ["code"], registry=registry)
+class Problems:
+    """Turns what a route raised into its problem, counted by code."""
 
-    async def handle(request: Request, raised: Exception) -> Response:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counter = Counter(
+            "fenzhen_problems", "Errors answered, by code.", ["code"], registry=registry
+        )
+
+    def __call__(self, request: Request, raised: Exception) -> Response:
+        """The response to an exception. A fault of ours is logged by kind and place only."""
         error = as_error(raised)
-        counter.labels(error.code).inc()
+        self._counter.labels(error.code).inc()
         if error.status >= 500:
-            # Kind and place only: an exception's message may quote the input.
+            # An exception's message may quote the input.
             frames = traceback.extract_tb(raised.__traceback__)[-6:]
             log.error(
                 "failed",
@@ -106,5 +112,19 @@ def install(app: FastAPI, registry: CollectorRegistry) -> None:
             )
         return respond(request, error)
 
-    for kind in (Exception, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, handle)
+
+_KINDS: tuple[type[Exception], ...] = (
+    FenzhenError,
+    ModelError,
+    QueueFull,
+    DeadlinePassed,
+    EngineStopped,
+    RequestValidationError,
+    HTTPException,
+)
+
+
+def install(app: FastAPI, problems: Problems) -> None:
+    """Answer the exceptions that routes are known to raise; the rest reach the middleware."""
+    for kind in _KINDS:
+        app.add_exception_handler(kind, problems)

@@ -206,7 +206,7 @@ def correction(
         raise InvalidInput(
             "unknown department", errors=[FieldError("/departments", "not in the taxonomy")]
         )
-    return Correction(disposition=disposition, departments=departments, label=label)
+    return Correction(disposition=disposition, departments=departments or None, label=label)
 
 
 def _lease(lease: Lease) -> LeaseAnswer:

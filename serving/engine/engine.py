@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from models.backends import Backend, Tensor, Tensors
-from models.errors import UnknownModel
 from models.batching import cost_of, join, split
+from models.errors import UnknownModel
 from serving.engine.metrics import EngineMetrics
 from serving.engine.scheduler import Job, Limits, Priority, QueueFull, Scheduler
 

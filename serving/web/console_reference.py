@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from knowledge_base.cards import SECTION_NAMES, cards
+from models.manifest import Manifest, Metric
+from models.repository import ModelEntry
 from serving import audit, users
 from serving.security import services_of
 from serving.storage.database import Database
 from serving.users import Permission
 from serving.web import access
 from serving.web.pages import PageRoute, page, preferences
+
+Table: TypeAlias = tuple[str | None, Mapping[str, Mapping[str, Metric]]]
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -55,10 +60,7 @@ async def knowledge(request: Request) -> Response:
 async def models(request: Request) -> Response:
     """The hosted models with what was measured and their cards."""
     member = await access.reader(request, Permission.MODELS_READ)
-    entries = services_of(request).models
-    listed = await asyncio.to_thread(
-        lambda: [(entry.manifest, entry.card) for entry in entries.values()]
-    )
+    listed = await asyncio.to_thread(_models, services_of(request).models)
     return page(request, "console/models.html", member=member, models=listed)
 
 
@@ -72,6 +74,17 @@ async def audit_page(request: Request) -> Response:
         member=member,
         **await asyncio.to_thread(_audit, services_of(request).db),
     )
+
+
+def _models(entries: Mapping[str, ModelEntry]) -> list[tuple[Manifest, str, list[Table]]]:
+    """Every model with its card and two tables: whole sets, then stress tests and subgroups."""
+    listed = []
+    for entry in entries.values():
+        metrics = entry.manifest.metrics
+        parts = {name: values for name, values in metrics.items() if "/" in name}
+        whole = {name: values for name, values in metrics.items() if name not in parts}
+        listed.append((entry.manifest, entry.card, [(None, whole), ("models.stress", parts)]))
+    return listed
 
 
 def _audit(db: Database) -> dict[str, Any]:

@@ -71,10 +71,6 @@ def environment() -> Environment:
         "percent": wording.percent,
         "number": wording.number,
     }
-    found.tests |= {
-        "contains_slash": lambda text: "/" in text,
-        "plain_name": lambda text: "/" not in text,
-    }
     found.globals |= {"static_url": static.url, "translator": translator, "strings": strings()}
     return found
 

@@ -25,6 +25,7 @@ from torch.nn import functional
 from models.imaging.preprocess import preprocess
 from models.metrics import auc
 from training.imaging.augment import Augmenter
+from training.imaging.calibrate import fit_platt
 from training.imaging.config import ImagingConfig, OptimisationConfig
 from training.imaging.data import LabelledImages, preprocess_all
 from training.imaging.net import SalientResNet
@@ -178,19 +179,25 @@ class Fitter:
                 mean.copy_(value)
 
     def _score(self) -> dict[str, float]:
-        """Balanced log-loss per view, negated and averaged with the worst view; AUCs beside."""
+        """Log-loss after Platt scaling over all views, negated: mean of all and worst view.
+
+        Scaling first, because the threshold is set later anyway: what counts is the ranking.
+        """
         positive = self.held_out.labels == self.config.positive
-        losses, areas = {}, {}
+        margins = {}
         for name, inputs in self.views.items():
             logits = predict(self.average, inputs).astype(np.float64)
-            margin = logits[:, self.config.positive] - logits[:, 0]
-            cost = np.logaddexp(0.0, np.where(positive, -margin, margin))
-            losses[name] = float(0.5 * cost[positive].mean() + 0.5 * cost[~positive].mean())
-            areas[name] = auc(positive, margin)
+            margins[name] = logits[:, self.config.positive] - logits[:, 0]
+        pooled = np.concatenate(list(margins.values()))
+        temperature, bias = fit_platt(pooled, np.tile(positive, len(margins)))
+        losses = {}
+        for name, margin in margins.items():
+            log_odds = (margin + bias) / temperature
+            losses[name] = float(np.logaddexp(0.0, np.where(positive, -log_odds, log_odds)).mean())
         worst = max(losses.values())
-        score = -0.5 * (float(np.mean(list(losses.values()))) + worst)
+        areas = {name: auc(positive, margin) for name, margin in margins.items()}
         return {
-            "score": score,
+            "score": -0.5 * (float(np.mean(list(losses.values()))) + worst),
             "as_is": areas["as_is"],
             "worst_auc": min(areas.values()),
             "worst_loss": worst,

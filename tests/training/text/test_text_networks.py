@@ -1,0 +1,124 @@
+"""What both text models share: the quantised bag, its export, the linear fit, the readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from models.backends.onnx import OnnxBackend  # noqa: E402
+from models.text.ngrams import NgramFeaturiser  # noqa: E402
+from training.export import export_onnx, pad, parity  # noqa: E402
+from training.text.bag import HashedBag, quantise  # noqa: E402
+from training.text.department_data import Example, seeds  # noqa: E402
+from training.text.linear import cross_fit, fit, fit_adapted, row_weights  # noqa: E402
+from training.text.retrieval import ranks, recall  # noqa: E402
+from training.text.sparse import count_matrix, inverse_document_frequency, tf_idf  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+FEATURES = NgramFeaturiser(buckets=4096)
+TEXTS = ["头痛三天", "咳嗽有黄痰，发烧", "月经不来", "chest pain when walking", "。", "腰疼" * 90]
+
+
+def _net(*, unit_output: bool) -> HashedBag:
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(4096, 8)).astype(np.float32)
+    idf = rng.uniform(1, 5, 4096).astype(np.float32)
+    bias = rng.normal(size=8).astype(np.float32)
+    return HashedBag(quantise(table), idf, bias, unit_rows=True, unit_output=unit_output)
+
+
+def test_quantised_rows_differ_by_at_most_half_a_step() -> None:
+    table = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
+    table[3] = 0
+    small = quantise(table)
+    back = small.values.astype(np.float32) * small.scale.astype(np.float32)[:, None]
+    step = np.abs(table).max(axis=1, keepdims=True) / 127
+    assert (np.abs(back - table) <= 0.6 * step + 1e-9).all()
+    assert not back[3].any()
+
+
+@pytest.mark.parametrize("unit_output", [False, True])
+def test_the_exported_file_computes_what_the_network_does_in_any_batch(
+    tmp_path: Path, unit_output: bool
+) -> None:
+    net = _net(unit_output=unit_output)
+    example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
+    export_onnx(net, example, "out", tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    backend = OnnxBackend(tmp_path / "model.onnx")
+    rows = [FEATURES.tensors(text) for text in TEXTS]
+    found = parity(net, backend, rows, "out")
+    assert found["torch_onnx_max_abs"] < 1e-5
+    assert found["batch_invariance_max_abs"] < 1e-5
+    norms = np.linalg.norm(backend.run(pad(rows))["out"], axis=1)
+    assert np.allclose(norms, 1, atol=1e-5) is unit_output
+
+
+def _examples() -> list[Example]:
+    heads, skins = ["头痛", "头晕", "偏头痛", "头昏"], ["皮疹", "瘙痒", "皮炎", "荨麻疹"]
+    said = ["{}怎么办", "最近{}", "{}三天了"]
+    return [
+        Example(phrase.format(word), (), code, source, phrase.format(word))
+        for code, words in (("neurology", heads), ("dermatology", skins))
+        for word in words
+        for phrase, source in zip(said, ("a", "a", "b"), strict=True)
+    ]
+
+
+def test_the_network_scores_texts_as_the_fitted_model_does() -> None:
+    examples = _examples()
+    counts = count_matrix(examples, FEATURES)
+    idf = inverse_document_frequency(counts)
+    rows, labels = tf_idf(counts, idf), np.array([int(e.code == "dermatology") for e in examples])
+    weights = np.ones(len(labels), dtype=np.float32)
+    base = fit(rows, labels, weights, 3, 1.0, 0)
+    scores = cross_fit(rows, labels, weights, [e.group for e in examples], 3, 1.0, 0)
+    adapted = fit_adapted(rows, scores, labels, weights, 1.0, 0)
+    merged = adapted.merged(base)
+    np.testing.assert_allclose(
+        merged.scores(rows), adapted.scores(rows, base.scores(rows)), atol=1e-4
+    )
+    assert (merged.scores(rows).argmax(axis=1) == labels).all()
+    net = HashedBag(quantise(merged.weight), idf, merged.bias, unit_rows=True, unit_output=False)
+    batch = pad([FEATURES.tensors(e.text, e.concepts) for e in examples])
+    shown = net(torch.from_numpy(batch["ids"]), torch.from_numpy(batch["weights"])).numpy()
+    np.testing.assert_allclose(shown, merged.scores(rows), atol=0.02)
+
+
+def test_cross_fitted_scores_know_nothing_of_a_words_own_group() -> None:
+    rng = np.random.default_rng(0)
+    examples = [Example(f"词{chr(0x4E00 + i)}", (), "", "a", str(i)) for i in range(60)]
+    rows = tf_idf(count_matrix(examples, FEATURES), np.ones(4096, dtype=np.float32))
+    labels = rng.integers(0, 2, 60)
+    weights = np.ones(60, dtype=np.float32)
+    groups = [e.group for e in examples]
+    seen = fit(rows, labels, weights, 2, 10.0, 0).scores(rows).argmax(axis=1)
+    unseen = cross_fit(rows, labels, weights, groups, 2, 10.0, 0).argmax(axis=1)
+    assert (seen == labels).mean() > 0.95
+    assert (unseen == labels).mean() < 0.75
+
+
+def test_a_source_has_its_share_however_many_rows_it_brings() -> None:
+    labels = np.array([0, 0, 0, 1, 0])
+    sources = np.array(["a", "a", "a", "a", "b"])
+    weights = row_weights(labels, sources, {"a": 0.75, "b": 0.25}, class_balance=1.0)
+    np.testing.assert_allclose(weights, [0.125, 0.125, 0.125, 0.375, 0.25], rtol=1e-5)
+
+
+def test_own_phrases_are_held_out_by_text() -> None:
+    learned, held = seeds(held_out=False), seeds(held_out=True)
+    assert {e.code for e in held} == {e.code for e in learned}
+    assert not {e.text for e in held} & {e.text for e in learned}
+
+
+def test_rank_counts_ties_against_us() -> None:
+    candidates = np.eye(3, dtype=np.float32)
+    found = ranks(np.array([[1, 0, 0], [1, 1, 0]], dtype=np.float32), candidates, np.array([0, 1]))
+    assert found.tolist() == [0, 1]
+    assert recall(found, 1).value == 0.5
