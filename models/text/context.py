@@ -199,16 +199,17 @@ class ContextReader:
         return "past" if past and not self._cues.ongoing.search(clause) else "now"
 
     def _experiencer(self, mention: Mention) -> Experiencer:
-        nearest: tuple[int, Experiencer] = (-1, "self")
-        before = self._text[: mention.start]
+        """Who was named last before the mention; a family cue holds for its sentence only."""
+        end, nearest = -1, "self"
         for pattern, who in self._cues.people:
-            for match in pattern.finditer(before):
-                inside_longer = match.end() < nearest[0] + 1
-                if match.end() > nearest[0] and not inside_longer:
-                    nearest = (match.end(), who)  # type: ignore[assignment]
-        if nearest[1] == "family" and self._cues.sentence_end.search(before, nearest[0]):
+            # A family cue may reach into the mention: 家里人有(糖尿病) beside (有糖尿病).
+            reach = mention.end if who == "family" else mention.start
+            for match in pattern.finditer(self._text[:reach]):
+                if match.start() < mention.start and match.end() > end:
+                    end, nearest = match.end(), who
+        if nearest == "family" and self._cues.sentence_end.search(self._text, end, mention.start):
             return "self"
-        return nearest[1]
+        return nearest  # type: ignore[return-value]
 
     def _severity(self, mention: Mention, clause: str) -> Severity | None:
         # Words inside the mention count too: 肚子(特别)痛.

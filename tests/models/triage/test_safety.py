@@ -11,11 +11,12 @@ import pytest
 from models.repository import ModelRepository
 from models.tasks.triage import TriageTask
 from models.triage.request import TriageRequest, Vitals
+from serving.settings import Settings
 
 
 @pytest.fixture(scope="module")
 def task() -> TriageTask:
-    return TriageTask(ModelRepository().get("department").manifest)
+    return TriageTask(ModelRepository(Settings().models).get("department").manifest)
 
 
 def level(task: TriageTask, text: str, **more: object) -> int:
