@@ -94,7 +94,10 @@ class Matcher:
             for name in concept.names_en:
                 words = _tokens(normalise(name), self._en_small)
                 content = [t.stem for t in words if t.word not in self._en_fillers]
-                _insert(self._en, content or [t.stem for t in words], concept.code)
+                if len(content) < 2:
+                    # "the pill" must not become every "pill": the small words then count.
+                    content = [t.stem for t in words]
+                _insert(self._en, content, concept.code)
             for name in concept.abbreviations:
                 self._abbreviations.setdefault(name, concept.code)
         if self._abbreviations:

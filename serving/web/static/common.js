@@ -20,7 +20,8 @@
     event.preventDefault();
     const large = root.classList.toggle("large");
     document.cookie = `fenzhen_type=${large ? "large" : "normal"};path=/;max-age=31536000;samesite=strict`;
-    toggle.setAttribute("aria-label", large ? toggle.dataset.normal : toggle.dataset.large);
+    const words = large ? toggle.dataset.normal : toggle.dataset.large;
+    toggle.querySelector(".visually-hidden").textContent = ` ${words}`;
   });
 
   // A menu closes with Escape and with a click elsewhere.

@@ -29,12 +29,14 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_what_is_written_is_what_is_read(value: Any) -> None:
     assert json.loads(dumps(value)) == value
     dumps(value).encode("utf-8")
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_a_value_has_the_same_hash_after_it_was_stored(value: Any) -> None:
     assert sha256_of(json.loads(dumps(value))) == sha256_of(value)
@@ -53,7 +55,9 @@ def test_what_json_cannot_say_is_refused(value: float) -> None:
         sha256_of({"p": value})
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(value=ANYTHING)
 def test_both_databases_keep_every_value_exactly(db: Database, value: Any) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
