@@ -18,6 +18,7 @@ from eval.estimates import Rows, bootstrapped, share
 from eval.progress import track
 from eval.readers import Line
 from eval.result import Details, Miss, Scored
+from eval.training_sets import learned_from
 from knowledge_base.lexicon.departments import Crosswalk, crosswalk_for
 from knowledge_base.lexicon.findings import lexicon
 from models.backends.onnx import OnnxBackend
@@ -65,7 +66,8 @@ def score(lines: Sequence[Line], repository: ModelRepository, *, text_only: bool
         found = run_alone(task, backend, DepartmentRequest(text, concepts(reader, text)))
         ranked = crosswalk.to_label({d.code: d.probability for d in found})
         answers.append(_Answer(line.id, truth, tuple(ranked)))
-    return _scored(answers, crosswalk, text_only, entry.manifest.version)
+    warnings = (*learned_from(entry.manifest, lines[0].file), *_unknown_labels(crosswalk, truths))
+    return _scored(answers, crosswalk, text_only, entry.manifest.version, warnings)
 
 
 def concepts(reader: CaseReader, text: str) -> tuple[str, ...]:
@@ -81,7 +83,11 @@ def _text(line: Line, text_only: bool) -> str:
 
 
 def _scored(
-    answers: Sequence[_Answer], crosswalk: Crosswalk, text_only: bool, version: int
+    answers: Sequence[_Answer],
+    crosswalk: Crosswalk,
+    text_only: bool,
+    version: int,
+    warnings: tuple[str, ...],
 ) -> Scored:
     labels = sorted(crosswalk.labels)
     counts = Counter(a.truth for a in answers)
@@ -123,7 +129,7 @@ def _scored(
                 f"macro_f1 is over all labels, macro_f1_at_least_10 over those with {COMMON} rows "
                 "or more; ece is the debiased l2 error over 15 bins of equal mass.",
             ),
-            warnings=_warnings(crosswalk, counts),
+            warnings=warnings,
             confusion=confusion([a.truth for a in answers], names, labels, labels),
             classes=class_scores([a.truth for a in answers], names, labels),
             misses=_misses(answers),
@@ -132,7 +138,8 @@ def _scored(
     )
 
 
-def _warnings(crosswalk: Crosswalk, counts: Counter[str]) -> tuple[str, ...]:
+def _unknown_labels(crosswalk: Crosswalk, truths: Sequence[str]) -> tuple[str, ...]:
+    counts = Counter(truths)
     return tuple(
         f"No crosswalk knows the label {label} ({counts[label]} rows): counted as wrong."
         for label in sorted(crosswalk.unknown)

@@ -18,6 +18,7 @@ from eval.estimates import SAMPLES, Estimate, Rows, bootstrapped
 from eval.progress import track
 from eval.readers import ImageSet
 from eval.result import BenchmarkError, Details, Miss, Scored
+from eval.training_sets import learned_from
 from models.backends import Backend
 from models.backends.onnx import OnnxBackend
 from models.calibration import ood_score, prediction_set
@@ -61,7 +62,9 @@ class Truth:
     column: str
 
 
-def score(images: ImageSet, task_name: str, repository: ModelRepository, *, stress: bool) -> Scored:
+def score(
+    images: ImageSet, file: str, task_name: str, repository: ModelRepository, *, stress: bool
+) -> Scored:
     """Score every image, with `stress` under every transform of models/imaging/stress.py too."""
     entry = repository.get(task_name)
     manifest = entry.manifest
@@ -78,7 +81,7 @@ def score(images: ImageSet, task_name: str, repository: ModelRepository, *, stre
         n=len(images.names),
         estimates=estimates(truth, plain, manifest),
         models={manifest.name: manifest.version},
-        details=_details(images, truth, plain, manifest),
+        details=_details(images, truth, plain, manifest, file),
         stress={
             name: estimates(truth, seen, manifest, samples=_STRESS_SAMPLES)
             for name, seen in views.items()
@@ -225,7 +228,7 @@ def estimates(
     }
 
 
-def _details(images: ImageSet, truth: Truth, seen: View, manifest: Manifest) -> Details:
+def _details(images: ImageSet, truth: Truth, seen: View, manifest: Manifest, file: str) -> Details:
     codes = [label.code for label in manifest.labels]
     answer = forced(seen.probabilities, manifest)
     true_codes, given = [codes[i] for i in truth.labels], [codes[i] for i in answer]
@@ -253,6 +256,7 @@ def _details(images: ImageSet, truth: Truth, seen: View, manifest: Manifest) -> 
             "Intervals: bootstrap over "
             + ("images." if truth.groups is None else "patients, not images."),
         ),
+        warnings=learned_from(manifest, file),
         confusion=confusion(true_codes, given, codes, codes),
         classes=class_scores(true_codes, given, codes),
         misses=_misses(images.names, truth.labels, answer, seen.probabilities, codes),

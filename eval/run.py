@@ -71,7 +71,7 @@ def _score(
     repository: ModelRepository,
 ) -> Scored:
     if bench == "imaging":
-        return imaging.score(read_images(data), task or "", repository, stress=stress)
+        return imaging.score(read_images(data), data.name, task or "", repository, stress=stress)
     lines = read_lines(data)
     if bench == "department":
         return department.score(lines, repository, text_only=text_only)

@@ -19,7 +19,7 @@ from serving.services import Services, open_services
 from serving.settings import Settings
 from serving.web import chat, console, static
 
-_ROUTERS = (
+API_ROUTERS = (
     triage.router,
     consults.router,
     imaging.router,
@@ -27,9 +27,8 @@ _ROUTERS = (
     reviews.router,
     decisions.router,
     health.router,
-    chat.router,
-    console.router,
 )
+PAGE_ROUTERS = (chat.router, console.router)
 
 
 def create_app(
@@ -61,7 +60,7 @@ def create_app(
     )
     app.state.registry = registry
     app.state.sessions = Sessions(secrets.token_bytes(32), settings.session_hours)
-    for router in _ROUTERS:
+    for router in (*API_ROUTERS, *PAGE_ROUTERS):
         app.include_router(router)
     app.mount("/static", static.files(), name="static")
     answer = problems.Problems(registry)

@@ -61,12 +61,15 @@ def serve(
 ) -> None:
     """Serve the API, the patient chat and the physicians' console."""
     import asyncio
+    import signal
 
     from serving.server import run
     from serving.settings import Settings
 
     given: dict[str, Any] = {"host": host, "port": port}
     settings = Settings(**{k: v for k, v in given.items() if v is not None})
+    # The server drains on SIGTERM and then raises it again: being told to stop is no failure.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:
         asyncio.run(run(settings, announce=err.print))
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from serving.app import create_app
+from serving.app import API_ROUTERS, create_app
 from serving.cli import app as cli
 from serving.engine.metrics import EngineMetrics
 from serving.errors import ERROR_KINDS
@@ -32,7 +32,7 @@ The machine-readable description of the API is at `/openapi.json`.
 def render() -> str:
     """The whole page in Markdown."""
     app = create_app(Settings(_env_file=None))
-    parts = [_HEAD, *_settings(), *_routes(app), *_permissions(), *_errors(), *_metrics(app)]
+    parts = [_HEAD, *_settings(), *_routes(), *_permissions(), *_errors(), *_metrics(app)]
     return "\n".join([*parts, *_commands()]) + "\n"
 
 
@@ -44,10 +44,10 @@ def _settings() -> Iterator[str]:
         yield f"| `FENZHEN_{name.upper()}` | `{default}` | {field.description} |"
 
 
-def _routes(app: FastAPI) -> Iterator[str]:
+def _routes() -> Iterator[str]:
     yield "\n## Routes\n\n| route | needs | what it does |\n|---|---|---|"
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.include_in_schema:
+    for route in (route for router in API_ROUTERS for route in router.routes):
+        if isinstance(route, APIRoute):
             needs = [
                 getattr(dependency.call, "permission").value  # noqa: B009
                 for dependency in route.dependant.dependencies
@@ -69,8 +69,9 @@ def _permissions() -> Iterator[str]:
 
 
 def _errors() -> Iterator[str]:
-    yield "\n## Errors\n\nEvery error is `application/problem+json` (RFC 9457) with one of these "
-    yield "codes. Titles follow `Accept-Language`.\n"
+    yield "\n## Errors\n"
+    yield "Every error is `application/problem+json` (RFC 9457) with one of these codes."
+    yield "Titles follow `Accept-Language`.\n"
     yield "| code | status | title | 标题 |\n|---|---|---|---|"
     for kind in ERROR_KINDS.values():
         yield f"| `{kind.code}` | {kind.status} | {kind.title_en} | {kind.title_zh} |"

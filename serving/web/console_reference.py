@@ -78,7 +78,7 @@ async def audit_page(request: Request) -> Response:
 
 def _models(entries: Mapping[str, ModelEntry]) -> list[tuple[Manifest, str, list[Table]]]:
     """Every model with its card and two tables: whole sets, then stress tests and subgroups."""
-    listed = []
+    listed: list[tuple[Manifest, str, list[Table]]] = []
     for entry in entries.values():
         metrics = entry.manifest.metrics
         parts = {name: values for name, values in metrics.items() if "/" in name}

@@ -84,7 +84,7 @@ def draw(template: str, wanted: Preferences, **context: object) -> str:
     )
 
 
-def page(request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+def page(request: Request, template: str, *, status: int = 200, **context: object) -> Response:
     """A page or a fragment in the reader's language; keeps what the address asked for."""
     wanted = preferences(request)
     here = str(context.setdefault("here", request.url.path))
@@ -98,15 +98,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: objec
     context.setdefault("emergency", services_of(request).settings.emergency_number)
     response = HTMLResponse(draw(template, wanted, **context), status)
     response.headers["Cache-Control"] = "no-store"
-    for name, parameter, values in (
-        (LANGUAGE_COOKIE, "lang", ("zh", "en")),
-        (TYPE_COOKIE, "type", ("large", "normal")),
-    ):
-        value = request.query_params.get(parameter)
-        if value in values:
-            # Readable by our script: the type size changes without a reload.
-            response.set_cookie(name, str(value), max_age=YEAR, samesite="strict")
-    return response
+    return _remember(request, response)
 
 
 def keep(response: Response, request: Request, name: str, value: str, **more: Any) -> None:
@@ -155,7 +147,7 @@ def failed(request: Request, raised: Exception) -> Response:
         address = f"/console/signin?next={quote(wish)}"
         if is_htmx(request):
             return Response(status_code=204, headers={"HX-Redirect": "/console/signin"})
-        return go(address)
+        return _remember(request, go(address))
     words = words_for(error, preferences(request).language)
     home = "/console" if request.url.path.startswith("/console") else "/"
     return page(
@@ -167,6 +159,19 @@ def failed(request: Request, raised: Exception) -> Response:
         home=home,
         here=home,
     )
+
+
+def _remember(request: Request, response: Response) -> Response:
+    """Keep in cookies what the address says of language and type size."""
+    for name, parameter, values in (
+        (LANGUAGE_COOKIE, "lang", ("zh", "en")),
+        (TYPE_COOKIE, "type", ("large", "normal")),
+    ):
+        value = request.query_params.get(parameter)
+        if value in values:
+            # Readable by our script: the type size changes without a reload.
+            response.set_cookie(name, str(value), max_age=YEAR, samesite="strict")
+    return response
 
 
 class PageRoute(APIRoute):

@@ -84,11 +84,11 @@ def test_every_command_of_the_readme_runs(readme: str, folder: Path, port: int) 
     scripts = [b for b in blocks(readme) if not b.startswith("make ")]
     assert scripts
     printed = run("\n".join(scripts), folder, port)
-    answers = []
-    for line in printed.splitlines():
-        start = line.find('{"')
-        if start >= 0:
-            answers.append(json.JSONDecoder().raw_decode(line[start:])[0])
+    answers, at = [], printed.find('{"')
+    while at >= 0:
+        answer, end = json.JSONDecoder().raw_decode(printed[at:])
+        answers.append(answer)
+        at = printed.find('{"', at + end)
     triage = next(a for a in answers if "result" in a)
     assert triage["result"]["disposition"]["level"] == 1
     if readme == "README.md":

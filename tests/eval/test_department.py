@@ -58,6 +58,13 @@ def test_answers_are_never_an_input(tmp_path: Path) -> None:
     assert plain.metrics == pytest.approx(misled.metrics, nan_ok=True)
 
 
+def test_a_file_that_the_model_learned_from_is_told(tmp_path: Path) -> None:
+    fresh = run("department", write_lines(tmp_path / "fresh.jsonl", ROWS))
+    learned = run("department", write_lines(tmp_path / "zh_consult_internal.train.jsonl.gz", ROWS))
+    assert "warnings" not in fresh.as_json()
+    assert "learned from zh_consult_internal.train" in str(learned.as_json()["warnings"])
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
