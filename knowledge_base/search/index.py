@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from knowledge_base.cards import FOR_PATIENTS, SECTION_NAMES, Card, Passage, cards
 from knowledge_base.embedder import Embedder
 from knowledge_base.language import Language
-from knowledge_base.lexicon.findings import lexicon
+from knowledge_base.lexicon.findings import Lexicon, lexicon
 from knowledge_base.search.dense import DenseIndex
+from knowledge_base.search.findings import CardFindings
 from knowledge_base.search.fusion import reciprocal_rank_fusion
 from knowledge_base.search.lexical import LexicalIndex
-from knowledge_base.search.synonyms import Synonyms
+from knowledge_base.search.synonyms import Synonyms, expansion, names
 from knowledge_base.tokeniser import has_han, tokenise
 
 Audience = Literal["patient", "physician"]
@@ -33,7 +34,9 @@ DEPTH = 100
 """Hits of each kind that enter the fusion."""
 SYNONYM_WEIGHT = 0.5
 """What the names of a recognised concept count against the query's own words."""
-LEAST_COVERAGE = 0.4
+FINDINGS_WEIGHT = 2.0
+"""What a finding that the card lists counts, in units of one perfectly matching word."""
+LEAST_COVERAGE = 0.2
 """Share of the query's words that some passage must hold, unless the lexicon knows one of them."""
 LEAST_SIMILARITY = 0.45
 """Cosine similarity that a query must reach which the words alone do not place; both were
@@ -77,23 +80,21 @@ class Bullet:
 class KnowledgeIndex:
     """Search over one version of the cards."""
 
-    def __init__(
-        self,
-        bullets: tuple[Bullet, ...],
-        lexical: LexicalIndex,
-        dense: DenseIndex,
-        synonyms: Synonyms,
-        version: str,
-    ) -> None:
-        self.version = version
-        self.bullets = bullets
-        self._lexical = lexical
-        self._dense = dense
-        self._synonyms = synonyms
+    def __init__(self, listed: Mapping[str, Card], embedder: Embedder, vocabulary: Lexicon) -> None:
+        cards_in_order = list(listed.values())
+        paired = [(n, bullet) for n, card in enumerate(cards_in_order) for bullet in pairs(card)]
+        self.bullets = tuple(bullet for _, bullet in paired)
+        self.version = version_of(listed)
+        zh, en = [b.text("zh") for b in self.bullets], [b.text("en") for b in self.bullets]
+        self._lexical = LexicalIndex([tokenise(f"{a} {b}") for a, b in zip(zh, en, strict=True)])
+        self._dense = DenseIndex(embedder, [*zh, *en])
+        self._synonyms = Synonyms(vocabulary)
+        self._findings = CardFindings(cards_in_order, vocabulary)
+        self._card_of = np.array([n for n, _ in paired], dtype=np.intp)
         self._allowed: dict[Audience | None, NDArray[np.bool_]] = {
-            "patient": np.array([b.speaks_to("patient") for b in bullets], dtype=np.bool_),
-            "physician": np.array([b.speaks_to("physician") for b in bullets], dtype=np.bool_),
-            None: np.ones(len(bullets), dtype=np.bool_),
+            "patient": np.array([b.speaks_to("patient") for b in self.bullets], dtype=np.bool_),
+            "physician": np.array([b.speaks_to("physician") for b in self.bullets], dtype=np.bool_),
+            None: np.ones(len(self.bullets), dtype=np.bool_),
         }
 
     @classmethod
@@ -101,12 +102,7 @@ class KnowledgeIndex:
         cls, embedder: Embedder, card_map: Mapping[str, Card] | None = None
     ) -> KnowledgeIndex:
         """Index `card_map`, or the shipped cards."""
-        listed = cards() if card_map is None else card_map
-        bullets = tuple(bullet for card in listed.values() for bullet in bullets_of(card))
-        zh, en = [b.text("zh") for b in bullets], [b.text("en") for b in bullets]
-        lexical = LexicalIndex([tokenise(f"{a} {b}") for a, b in zip(zh, en, strict=True)])
-        dense = DenseIndex(embedder, [*zh, *en])
-        return cls(bullets, lexical, dense, Synonyms(lexicon()), version_of(listed))
+        return cls(cards() if card_map is None else card_map, embedder, lexicon())
 
     def search(
         self,
@@ -142,19 +138,25 @@ class KnowledgeIndex:
         if not tokens or not self.bullets:
             return [], []
         allowed = self._allowed[audience]
-        named = self._synonyms.expand(query)
+        concepts = self._synonyms.concepts(query)
         lexical = self._lexical.search(
-            tokens, also=named, also_weight=SYNONYM_WEIGHT, allowed=allowed, limit=DEPTH
+            tokens,
+            also=expansion(tokens, concepts),
+            also_weight=SYNONYM_WEIGHT,
+            bonus=FINDINGS_WEIGHT * self._findings.scores(c.code for c in concepts)[self._card_of],
+            allowed=allowed,
+            limit=DEPTH,
         )
-        similarities = self._dense.similarities(query).reshape(2, -1).max(axis=0)
-        in_words = named or self._lexical.coverage(tokens, lexical[:10]) >= LEAST_COVERAGE
-        if not in_words and similarities.max() < LEAST_SIMILARITY:
+        similarities = self._dense.similarities(f"{query} {names(concepts)}".strip())
+        similarities = similarities.reshape(2, -1).max(axis=0)
+        placed = concepts or self._lexical.coverage(tokens, lexical[:10]) >= LEAST_COVERAGE
+        if not placed and similarities.max() < LEAST_SIMILARITY:
             return [], []
         order = np.argsort(-np.where(allowed, similarities, -np.inf), kind="stable")
         return lexical, [int(b) for b in order[: min(DEPTH, int(allowed.sum()))]]
 
 
-def bullets_of(card: Card) -> list[Bullet]:
+def pairs(card: Card) -> list[Bullet]:
     """The card's passages in pairs, in the order of the card."""
     english = {p.id: p for p in card.passages if p.language == "en"}
     return [

@@ -63,6 +63,7 @@ class LexicalIndex:
         *,
         also: Sequence[str] = (),
         also_weight: float = 0.0,
+        bonus: NDArray[np.float32] | None = None,
         allowed: NDArray[np.bool_] | None = None,
         limit: int = 100,
     ) -> list[int]:
@@ -70,7 +71,8 @@ class LexicalIndex:
 
         `also` are expansion tokens; they count `also_weight` of their score. Single Chinese
         characters add to a score but make no hit of their own (天气 must not find 腹胀气),
-        unless the query has nothing else. `allowed` masks documents, shape [len(self)].
+        unless the query has nothing else. `bonus` is added to the scores of hits, `allowed`
+        masks documents; both have the shape [len(self)].
         """
         single = [t for t in tokens if len(t) == 1 and is_han(t)]
         whole = [t for t in tokens if len(t) > 1 or not is_han(t)]
@@ -79,6 +81,8 @@ class LexicalIndex:
             strong = strong + np.float32(also_weight) * self.scores(also)
         total = strong + self.scores(single)
         hit = strong > 0 if whole or also else total > 0
+        if bonus is not None:
+            total = total + bonus
         if allowed is not None:
             hit = hit & allowed
         found = np.flatnonzero(hit)

@@ -8,7 +8,7 @@ in the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from knowledge_base.lexicon.findings import Concept, Lexicon
 from knowledge_base.tokeniser import fold, has_han, is_han, tokenise
@@ -52,16 +52,6 @@ class Synonyms:
             found.setdefault(concept.code, concept)
         return list(found.values())[:MOST_CONCEPTS]
 
-    def expand(self, query: str) -> list[str]:
-        """Tokens of the names of those concepts that the query itself does not hold."""
-        own = set(tokenise(query))
-        names = " ".join(f"{concept.zh} {concept.en}" for concept in self.concepts(query))
-        return [
-            token
-            for token in dict.fromkeys(tokenise(names))
-            if token not in own and (len(token) > 1 or not is_han(token))
-        ]
-
     def _in_han(self, text: str) -> Iterator[Concept]:
         start = 0
         while start < len(text):
@@ -86,3 +76,21 @@ class Synonyms:
                     step = length
                     break
             start += step
+
+
+def names(concepts: Sequence[Concept]) -> str:
+    """Their Chinese and English names."""
+    return " ".join(f"{concept.zh} {concept.en}" for concept in concepts)
+
+
+def expansion(tokens: Sequence[str], concepts: Sequence[Concept]) -> list[str]:
+    """Tokens of the names of `concepts` that are not among the query's own `tokens`, each once.
+
+    Single Chinese characters are left out: they are no evidence of the concept.
+    """
+    own = set(tokens)
+    return [
+        token
+        for token in dict.fromkeys(tokenise(names(concepts)))
+        if token not in own and (len(token) > 1 or not is_han(token))
+    ]

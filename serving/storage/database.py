@@ -157,6 +157,7 @@ def _sqlite(url: URL, pool_size: int, busy_seconds: float, sync_commits: bool) -
         pool_timeout=busy_seconds,
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
         json_serializer=canonical.dumps,
+        hide_parameters=True,  # an error's text may be logged; a parameter may be a patient's words
     )
 
     @event.listens_for(engine, "connect")
@@ -187,4 +188,5 @@ def _postgresql(url: URL, pool_size: int, busy_seconds: float) -> Engine:
         pool_timeout=busy_seconds,
         pool_pre_ping=True,
         json_serializer=canonical.dumps,
+        hide_parameters=True,  # an error's text may be logged; a parameter may be a patient's words
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from knowledge_base.lexicon.findings import Concept, Lexicon
+from knowledge_base.cards import Card, cards
+from knowledge_base.lexicon.findings import Concept, Lexicon, lexicon
 from knowledge_base.search.dense import DenseIndex
+from knowledge_base.search.findings import CardFindings
 from knowledge_base.search.fusion import reciprocal_rank_fusion
 from knowledge_base.search.lexical import LexicalIndex
-from knowledge_base.search.synonyms import MOST_CONCEPTS, Synonyms
+from knowledge_base.search.synonyms import MOST_CONCEPTS, Synonyms, expansion
 from knowledge_base.tokeniser import tokenise
 from tests.knowledge_base.embedders import HashedTokens
 
@@ -69,6 +73,13 @@ def test_expansion_tokens_find_but_count_less() -> None:
 def test_a_mask_removes_documents() -> None:
     allowed = np.array([True, False, True, True, True])
     assert 1 not in lexical().search(tokenise("胸痛"), allowed=allowed)
+
+
+def test_a_bonus_lifts_hits_and_makes_none() -> None:
+    bonus = np.array([9, 9, 0, 0, 0], dtype=np.float32)
+    assert lexical().search(tokenise("胸痛 胸闷")) == [2, 1]
+    assert lexical().search(tokenise("胸痛 胸闷"), bonus=bonus) == [1, 2]
+    assert lexical().search(tokenise("胸痛"), bonus=bonus) == [1]
 
 
 def test_limit_caps_the_ranking() -> None:
@@ -147,9 +158,27 @@ def test_concepts_are_found_by_their_longest_name(query: str, codes: list[str]) 
 
 
 def test_expansion_adds_both_languages_and_leaves_out_the_querys_own_words() -> None:
-    tokens = synonyms().expand("心梗 attack")
+    query = "心梗 attack"
+    tokens = expansion(tokenise(query), synonyms().concepts(query))
     assert {"心肌", "梗死", "heart"} <= set(tokens)
     assert "attack" not in tokens
+
+
+def test_cards_are_weighed_by_the_findings_that_they_list() -> None:
+    base = cards()["chest-pain"]
+
+    def listing(*codes: str) -> Card:
+        return replace(base, head=base.head.model_copy(update={"findings": codes}))
+
+    listed = [listing("fever"), listing("fever", "neck_stiffness"), listing("pain"), listing()]
+    index = CardFindings(listed, lexicon())
+    fever, stiff, broader, nothing = index.scores(["neck_stiffness", "fever"])
+    assert stiff > fever > nothing == 0
+    assert broader == 0
+    common, rare = index.scores(["fever"])[0], index.scores(["neck_stiffness"])[1]
+    assert rare > common
+    assert 0 < index.scores(["chest_pain"])[2] < index.scores(["pain"])[2]
+    assert not index.scores(["bad_karma"]).any()
 
 
 def test_expansion_of_a_long_story_is_capped() -> None:

@@ -232,3 +232,18 @@ def test_the_database_carries_the_clock_that_it_was_given(db: Database, clock: F
     clock.advance(1)
     assert db.clock.now() == clock.now()
     assert before < db.ids.new("dec")
+
+
+def test_a_database_error_does_not_quote_what_was_to_be_stored(db: Database) -> None:
+    with db.write() as session:
+        session.add(blob("a"))
+
+    def collide() -> None:
+        with db.write() as session:
+            row = blob("a")
+            row.media_type = "头痛三天"
+            session.add(row)
+
+    with pytest.raises(DBAPIError) as caught:
+        collide()
+    assert "头痛" not in str(caught.value)

@@ -19,7 +19,9 @@ CONSENT = {"understood": "yes", "health_data": "yes"}
 @pytest.fixture
 def visitor(api: Api) -> TestClient:
     """A browser of its own, with no cookies yet."""
-    return TestClient(api.client.app, raise_server_exceptions=False)
+    client = TestClient(api.client.app, raise_server_exceptions=False)
+    client.portal = api.client.portal  # the loop that the engine runs in
+    return client
 
 
 def csrf(page: httpx.Response) -> str:
