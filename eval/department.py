@@ -26,6 +26,7 @@ from models.metrics import Statistic, expected_calibration_error
 from models.repository import ModelRepository
 from models.tasks.base import run_alone
 from models.tasks.department import DepartmentRequest, DepartmentTask
+from models.tasks.triage import department_request
 from models.triage.case import CaseReader
 from models.triage.request import TriageRequest
 
@@ -63,18 +64,18 @@ def score(lines: Sequence[Line], repository: ModelRepository, *, text_only: bool
     for line, truth, text in track(
         zip(lines, truths, texts, strict=True), len(lines), "department"
     ):
-        found = run_alone(task, backend, DepartmentRequest(text, concepts(reader, text)))
+        found = run_alone(task, backend, _request(reader, text))
         ranked = crosswalk.to_label({d.code: d.probability for d in found})
         answers.append(_Answer(line.id, truth, tuple(ranked)))
     warnings = (*learned_from(entry.manifest, lines[0].file), *_unknown_labels(crosswalk, truths))
     return _scored(answers, crosswalk, text_only, entry.manifest.version, warnings)
 
 
-def concepts(reader: CaseReader, text: str) -> tuple[str, ...]:
-    """Chinese names of the findings that are present, as models/tasks/triage.py gives them."""
+def _request(reader: CaseReader, text: str) -> DepartmentRequest:
+    """What the triage task would give the model; nothing for a row without words."""
     if not text:
-        return ()
-    return tuple(lexicon()[code].zh for code in reader.read(TriageRequest(text=text)).present)
+        return DepartmentRequest("")
+    return department_request(reader.read(TriageRequest(text=text)), lexicon())
 
 
 def _text(line: Line, text_only: bool) -> str:

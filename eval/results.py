@@ -157,6 +157,7 @@ def main() -> None:
         parts += ["```sh", f"fenzhen eval {bench.format(data='$FENZHEN_DATA')} --json", "```", ""]
         models = ", ".join(f"{k} {v}" for k, v in found["models"].items()) or "rules and lexicon"
         parts += [f"{found['n']} cases, {found['seconds']:.0f} s, {models}.", ""]
+        parts += [f"**Mind:** {warning}\n" for warning in found.get("warnings", ())]
         parts += _table(found)
         if found.get("stress"):
             parts += _stress(found)

@@ -77,7 +77,7 @@ def write_artifact(folder: Path, manifest: Manifest, sections: Mapping[str, str]
 
 def _shown(metric: Metric) -> str:
     if metric.low is None or metric.high is None:
-        return f"{metric.value:.4g}"
+        return f"{metric.value:.0f}" if metric.value.is_integer() else f"{metric.value:.4f}"
     return f"{metric.value:.4f} ({metric.low:.4f}-{metric.high:.4f})"
 
 

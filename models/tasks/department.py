@@ -49,7 +49,7 @@ class DepartmentTask:
     def finish(
         self,
         request: DepartmentRequest,
-        outputs: Tensors,  # noqa: ARG002
+        outputs: Tensors,
     ) -> tuple[DepartmentProbability, ...]:
         """Every department, the most probable first; `outputs["logits"]` is [1, C]."""
         probabilities = softmax(outputs["logits"], self._temperature)[0]

@@ -26,7 +26,7 @@ class EmbeddingTask:
     def finish(
         self,
         request: str,
-        outputs: Tensors,  # noqa: ARG002
+        outputs: Tensors,
     ) -> NDArray[np.float32]:
         """The vector [D]; zeros where the text has no feature (a text of punctuation)."""
         vector: NDArray[np.float32] = outputs["embedding"][0].astype(np.float32)

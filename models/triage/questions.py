@@ -11,27 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from knowledge_base.lexicon.findings import Lexicon
+from knowledge_base.lexicon.questions import questions
 from knowledge_base.rules.conditions import finding_truth
 from knowledge_base.rules.facts import Facts, Observation
 from knowledge_base.rules.ruleset import Rule
 
 _LEVELS = 5
-_ASK = {
-    "zh": {
-        "condition": "您（或患者）有没有{name}？",
-        "event": "最近有没有发生{name}？",
-        "exposure": "最近有没有{name}的情况？",
-        "other": "现在有没有{name}？",
-    },
-    "en": {
-        "condition": "Do you (or the patient) have {name}?",
-        "event": "Has this happened recently: {name}?",
-        "exposure": "Has there been {name}?",
-        "other": "Is there any {name} now?",
-    },
-}
 _ASKABLE = {
     "symptom": 1.0, "sign": 0.8, "event": 0.8, "state": 0.6, "exposure": 0.5, "condition": 0.3,
+    "request": 0.1,
 }  # fmt: skip
 """How well a patient can answer, by kind: what is felt before what somebody would conclude."""
 
@@ -60,16 +48,15 @@ def next_question(
     `level` is the disposition so far. Findings whose status was answered, "unknown" too,
     are not asked again.
     """
+    wordings = questions()
     gains: dict[str, tuple[float, Rule]] = {}
     for rule in undecided:
         if rule.disposition >= level or not _touched(rule, facts):
             continue
         for code in sorted(rule.needs):
-            if code in facts.observations or code in facts.history or code not in lexicon:
+            if code in facts.observations or code in facts.history or code not in wordings:
                 continue
-            askable = _ASKABLE.get(lexicon[code].kind)
-            if askable is None:
-                continue
+            askable = _ASKABLE[lexicon[code].kind]
             supposed = replace(
                 facts, observations={**facts.observations, code: Observation("present")}
             )
@@ -81,14 +68,7 @@ def next_question(
     if not gains:
         return None
     code = max(sorted(gains), key=lambda c: gains[c][0])
-    concept = lexicon[code]
-    kind = concept.kind if concept.kind in _ASK["zh"] else "other"
-    return Question(
-        code,
-        _ASK["zh"][kind].format(name=concept.zh),
-        _ASK["en"][kind].format(name=concept.en),
-        gains[code][1],
-    )
+    return Question(code, wordings[code].zh, wordings[code].en, gains[code][1])
 
 
 def _touched(rule: Rule, facts: Facts) -> bool:

@@ -12,6 +12,10 @@ from typing import Any
 from knowledge_base.language import Bilingual, Language
 
 
+LIKELY = 0.1
+"""From which probability a department after the first is named to a patient."""
+
+
 @dataclass(frozen=True)
 class Said:
     """The patient's turn: words, and the quick reply with the question that it answers."""
@@ -94,13 +98,22 @@ def _answer(turn: Mapping[str, Any], number: int) -> Answer:
         crisis=turn["crisis"],
         understood=turn["understood"],
         reasons=tuple(flag["rationale"] for flag in turn["red_flags"]),
-        departments=tuple({"name": d["name"], "parent": d["parent"]} for d in turn["departments"]),
+        departments=_departments(turn["departments"]),
         department_unsure=turn["department_unsure"],
         watch_for=tuple(advice["watch_for"]),
         self_care=tuple(advice["self_care"]),
         chips=_chips(turn["findings"]),
         question=None if question is None else question["text"],
         question_reason=None if question is None else question["reason"],
+    )
+
+
+def _departments(ranked: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Bilingual], ...]:
+    """The first, and others that are likely enough to help: names only."""
+    return tuple(
+        {"name": d["name"], "parent": d["parent"]}
+        for place, d in enumerate(ranked)
+        if place == 0 or d["probability"] >= LIKELY
     )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fastapi.testclient import TestClient
 
-from serving.app import create_app
-from serving.server import make_first_users
-from serving.services import Services
 from serving.settings import Settings
 from serving.storage.codes import Role
+
+if TYPE_CHECKING:
+    from serving.services import Services
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class Api:
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    # Here, so that tests of one part need not import the whole application.
+    from serving.app import create_app
+    from serving.server import make_first_users
+
     var: Path = tmp_path_factory.mktemp("var")
     keys: dict[Role, str] = {}
     held: list[Services] = []

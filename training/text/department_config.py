@@ -22,8 +22,7 @@ class BaseStep(_Strict):
 class AdaptedStep(_Strict):
     """Step 2: cost, total weight (as a number of `rows`), shares of sources, and how many are kept.
 
-    `shares` and `class_balance` together are the prior that the model ships with: inside
-    `all`, a department counts by the square root of its consults when the balance is 0.5.
+    Inside a source a department counts by the square root of its rows at `class_balance` 0.5.
     """
 
     cost: float
@@ -31,6 +30,15 @@ class AdaptedStep(_Strict):
     class_balance: float
     shares: dict[str, float]
     kept: dict[str, float]
+
+
+class CalibrationStep(_Strict):
+    """See training/text/calibrate.py; `internal_weight`: the internal consults' part in the loss."""
+
+    knee: float
+    slope: float
+    shift_penalty: float
+    internal_weight: float
 
 
 class DepartmentConfig(_Strict):
@@ -51,6 +59,7 @@ class DepartmentConfig(_Strict):
     kept_views: dict[str, float]
     base: BaseStep
     adapted: AdaptedStep
+    calibration: CalibrationStep
     english_term_margin: float
     folds: int
     answered_accuracy: float

@@ -60,12 +60,6 @@ def labelled(
     return Labelled(labels, sums, np.array([labels.index(t) for t in truth]))
 
 
-def negative_log_likelihood(found: Labelled) -> float:
-    """Mean of -ln p(right label)."""
-    right = found.probabilities[np.arange(len(found.truth)), found.truth]
-    return float(-np.log(np.maximum(right, 1e-6)).mean())
-
-
 def _metric(value: float, interval: Interval) -> Metric:
     return Metric(value=value, low=interval.low, high=interval.high)
 

@@ -215,7 +215,7 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     net = HashedBag(
         quantise(table), idf, np.zeros(config.dimension, dtype=np.float32),
-        unit_rows=True, unit_output=True,
+        unit_output=True,
     )  # fmt: skip
     example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
     export_onnx(net, example, "embedding", out_dir / NETWORK)

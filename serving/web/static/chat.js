@@ -33,8 +33,9 @@
 
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== log || !event.detail.xhr) return;
-    if (event.detail.xhr.status < 400) show();
+    if (event.detail.xhr.status >= 400) return;
     document.querySelector(".welcome")?.remove();
+    show();
     speakers(log);
   });
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from knowledge_base.lexicon.findings import lexicon
+from knowledge_base.lexicon.questions import questions
+from knowledge_base.rules.ruleset import rules
 from models.triage.case import Case, CaseReader
 from models.triage.request import TriageRequest, Vitals
 
@@ -56,6 +58,11 @@ def test_a_measured_fever_is_a_fever_whatever_was_said(reader: CaseReader) -> No
 def test_conditions_may_come_as_codes_or_words(reader: CaseReader) -> None:
     found = case(reader, "头晕", conditions=("diabetes", "高血压"), medicines=("华法林",))
     assert {"diabetes", "hypertension", "anticoagulant_use"} <= found.facts.history
+
+
+def test_every_question_of_a_rule_has_its_words() -> None:
+    asked = {code for rule in rules().red_flags for code in rule.condition.findings()}
+    assert asked <= questions().keys()
 
 
 def test_pregnancy_is_understood_and_makes_the_patient_female(reader: CaseReader) -> None:

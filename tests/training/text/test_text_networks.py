@@ -30,7 +30,7 @@ def _net(*, unit_output: bool) -> HashedBag:
     table = rng.normal(size=(4096, 8)).astype(np.float32)
     idf = rng.uniform(1, 5, 4096).astype(np.float32)
     bias = rng.normal(size=8).astype(np.float32)
-    return HashedBag(quantise(table), idf, bias, unit_rows=True, unit_output=unit_output)
+    return HashedBag(quantise(table), idf, bias, unit_output=unit_output)
 
 
 def test_quantised_rows_differ_by_at_most_half_a_step() -> None:
@@ -85,7 +85,7 @@ def test_the_network_scores_texts_as_the_fitted_model_does() -> None:
         merged.scores(rows), adapted.scores(rows, base.scores(rows)), atol=1e-4
     )
     assert (merged.scores(rows).argmax(axis=1) == labels).all()
-    net = HashedBag(quantise(merged.weight), idf, merged.bias, unit_rows=True, unit_output=False)
+    net = HashedBag(quantise(merged.weight), idf, merged.bias, unit_output=False)
     batch = pad([FEATURES.tensors(e.text, e.concepts) for e in examples])
     shown = net(torch.from_numpy(batch["ids"]), torch.from_numpy(batch["weights"])).numpy()
     np.testing.assert_allclose(shown, merged.scores(rows), atol=0.02)
