@@ -8,19 +8,15 @@ lost, so findings extraction has its own normalisation, which keeps them.
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
 from functools import lru_cache
-from importlib import resources
 from itertools import pairwise
 
-import Stemmer
+from knowledge_base.writing import simplified, stems
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 _RUN = re.compile(rf"([{_HAN}]+)|([^\W_{_HAN}]+)")
 _ANY_HAN = re.compile(rf"[{_HAN}]")
-_LIGATURE = re.compile("ae|oe")
-_LONG_WORD = 6
 
 STOP_CHARACTERS = frozenset(
     "的了吗呢吧啊呀嘛哦么是我你他她它们这那哪有在和与及或就都也还又很太更最个请问"
@@ -35,17 +31,10 @@ STOP_WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 
-_stemmers = threading.local()
-
 
 @lru_cache(maxsize=1)
 def _simplified() -> dict[int, str]:
-    """Traditional to simplified characters, from OpenCC's dictionary, for `str.translate`."""
-    text = (resources.files("opencc") / "dictionary" / "TSCharacters.txt").read_text("utf-8")
-    pairs = (line.split("\t", 1) for line in text.splitlines() if "\t" in line)
-    table = {ord(old): new.split()[0] for old, new in pairs if len(old) == 1 and new.strip()}
-    table[ord("乾")] = "干"
-    return table
+    return str.maketrans(dict(simplified()))
 
 
 def fold(text: str) -> str:
@@ -65,16 +54,6 @@ def has_han(text: str) -> bool:
     return _ANY_HAN.search(text) is not None
 
 
-def _stem(word: str) -> str:
-    # A PyStemmer object must not be shared between threads.
-    stemmer = getattr(_stemmers, "english", None)
-    if stemmer is None:
-        stemmer = _stemmers.english = Stemmer.Stemmer("english")
-    if len(word) >= _LONG_WORD:
-        word = _LIGATURE.sub("e", word)  # haemorrhage, diarrhoea: British and American agree
-    return str(stemmer.stemWord(word))
-
-
 def tokenise(text: str) -> list[str]:
     """Tokens in the order of the text: Han characters and pairs, stemmed words, numbers.
 
@@ -84,7 +63,7 @@ def tokenise(text: str) -> list[str]:
     for han, word in _RUN.findall(fold(text)):
         if word:
             if word not in STOP_WORDS:
-                tokens.append(_stem(word))
+                tokens.extend(stems((word,)))
             continue
         tokens.extend(c for c in han if c not in STOP_CHARACTERS)
         tokens.extend(

@@ -166,7 +166,7 @@ def _parse(entry: object, sources: dict[str, Source], file: str) -> Rule:
     try:
         text = RuleText.model_validate(entry)
         return Rule(text, parse_condition(text.when), tuple(sources[key] for key in text.sources))
-    except (ValidationError, ContentError) as error:
+    except (ValidationError, ValueError) as error:
         raise ContentError(f"{file}: {entry!r:.120}: {error}") from error
     except KeyError as error:
         raise ContentError(f"{file}: {entry!r:.120}: unknown source or key {error}") from error

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import Stemmer
-
 from knowledge_base.lexicon.context import cues
 from knowledge_base.lexicon.findings import Lexicon, lexicon
+from knowledge_base.writing import stems
 from models.text.normalise import is_cjk, normalise
 
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?(?:/[a-z]+)?")
 _MAX_GAP = 6
-_STEMMER = Stemmer.Stemmer("english")
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,9 @@ class _Token:
 def _tokens(text: str, unstemmed: frozenset[str]) -> list[_Token]:
     """Words with stems. Small words keep their form: "severe" is not the stem of "severed"."""
     found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(text)]
-    stems = _STEMMER.stemWords([word for word, _, _ in found])
     return [
         _Token("=" + rest[0] if rest[0] in unstemmed else stem, *rest)
-        for stem, rest in zip(stems, found, strict=True)
+        for stem, rest in zip(stems([word for word, _, _ in found]), found, strict=True)
     ]
 
 

@@ -9,27 +9,14 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from importlib import resources
+
+from knowledge_base.writing import simplified
 
 _FOLD = {
     "’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"',
     "–": "-", "—": "-", "−": "-", "\u00a0": " ", "\u3000": " ", "\t": " ", "\r": " ",
     "，": ",", "；": ";", "：": ":", "？": "?", "！": "!", "（": "(", "）": ")", "．": ".",
 }  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def _simplified() -> dict[str, str]:
-    """Traditional to simplified, one character to one, from OpenCC's own dictionary."""
-    table: dict[str, str] = {}
-    text = (resources.files("opencc") / "dictionary" / "TSCharacters.txt").read_text("utf-8")
-    for line in text.splitlines():
-        old, _, new = line.partition("\t")
-        if len(old) == 1 and new and len(new.split()[0]) == 1:
-            table[old] = new.split()[0]
-    # 乾 is mostly 干 (乾咳); OpenCC keeps it for the rare 乾坤. 瞭, 著 and 藉 keep their forms.
-    table["乾"] = "干"
-    return table
 
 
 @lru_cache(maxsize=65536)
@@ -43,7 +30,7 @@ def _fold(character: str) -> str:
     lowered = folded.lower()
     if len(lowered) == 1:
         folded = lowered
-    return _simplified().get(folded, folded)
+    return simplified().get(folded, folded)
 
 
 def normalise(text: str) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 from knowledge_base.language import Bilingual, Language
 
-
 LIKELY = 0.1
 """From which probability a department after the first is named to a patient."""
 

@@ -25,12 +25,12 @@ def shipped_embedder() -> Embedder:
     if not (MODELS / "embedding" / "1" / "manifest.json").is_file():
         pytest.skip("models/artifacts/embedding/1 is not there")
     from models.backends.onnx import OnnxBackend
+    from models.embedder import HostedEmbedder
     from models.repository import ModelRepository
     from models.tasks.embedding import EmbeddingTask
 
     entry = ModelRepository(MODELS, allow_noncommercial=True).get("embedding")
-    embedder: Embedder = EmbeddingTask(entry.manifest).embedder(OnnxBackend(entry.network))
-    return embedder
+    return HostedEmbedder(EmbeddingTask(entry.manifest), OnnxBackend(entry.network))
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from models.backends.onnx import OnnxBackend
+from models.batching import join, split
 from models.errors import ModelIntegrityError, ModelLicenceError, UnknownModel
 from models.manifest import Manifest, read_manifest, write_manifest
 from models.repository import SHIPPED, ModelRepository
-from models.batching import join, split
 from serving.services import warm_up
 
 ENTRIES = ModelRepository().entries()

@@ -83,7 +83,7 @@ def fit_calibrator(
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    solver.step(loss)
+    solver.step(loss)  # type: ignore[no-untyped-call]
     temperature = 1.0 / float(sharpness.detach())
     learned = shift.detach().numpy() * temperature
     return Calibrator(knee, slope, learned.astype(np.float32), temperature)

@@ -50,7 +50,8 @@ _SECTIONS = {
     "How it was measured": (
         "zh_consult_all.dev by cross-validation (the shipped model then learns on all of it, so "
         "it must not be measured there again); the calibration and the threshold come from the "
-        "same held-out folds, cross-fitted where they are reported, and from held-out folds of zh_consult_internal.train. "
+        "same held-out folds (cross-fitted where they are reported) and from held-out folds of "
+        "zh_consult_internal.train. "
         "zh_consult_internal.dev was never learned from. `macro_f1_common` is over the labels of "
         "ten rows or more. Own phrases are short lists that the authors wrote and held "
         "out: a weak test, and the only one for English and for rare departments."

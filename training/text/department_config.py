@@ -33,7 +33,7 @@ class AdaptedStep(_Strict):
 
 
 class CalibrationStep(_Strict):
-    """See training/text/calibrate.py; `internal_weight`: the internal consults' part in the loss."""
+    """`internal_weight`: part of the internal consults in the loss."""
 
     knee: float
     slope: float

@@ -24,9 +24,7 @@ def say(api: Api, consult: dict[str, str], **turn: Any) -> Any:
     )
 
 
-def test_an_answer_to_the_question_can_raise_the_urgency(
-    api: Api, consult: dict[str, str]
-) -> None:
+def test_an_answer_to_the_question_can_raise_the_urgency(api: Api, consult: dict[str, str]) -> None:
     first = say(api, consult, text="胸口有点闷").json()
     assert first["question"] is not None
     assert first["question"]["reason"]["zh"]

@@ -29,6 +29,7 @@ def png(width: int = 224, height: int = 224) -> bytes:
 
 def huge_png() -> bytes:
     """The header of a 30,000 x 30,000 PNG with a tiny body."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         crc = zlib.crc32(kind + data)
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)

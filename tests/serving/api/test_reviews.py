@@ -32,9 +32,7 @@ def test_a_physician_claims_reads_and_signs(api: Api, task: str) -> None:
     assert case["input"]["text"] == "突然嘴歪，右边身子没劲"
     signed = post(api, f"{task}/sign", token=token)
     assert signed.json()["outcome"] == "signed"
-    decision = api.client.get(
-        f"/v1/decisions/{case['decision_id']}", headers=api.physician
-    ).json()
+    decision = api.client.get(f"/v1/decisions/{case['decision_id']}", headers=api.physician).json()
     assert decision["status"] == "signed"
     assert decision["signature"]["reader_name"] == "First physician"
 
@@ -74,9 +72,7 @@ def test_an_override_keeps_its_reason_and_correction(api: Api, task: str) -> Non
         ({"reason": "rule_wrong", "comment": "x" * 1_000_000}, "payload_too_large"),
     ],
 )
-def test_a_bad_override_is_refused(
-    api: Api, task: str, body: dict[str, Any], code: str
-) -> None:
+def test_a_bad_override_is_refused(api: Api, task: str, body: dict[str, Any], code: str) -> None:
     token = claim(api, task)
     answer = post(api, f"{task}/override", token=token, **body)
     assert answer.json()["code"] in {code, "invalid_input"}
@@ -101,9 +97,7 @@ def test_only_physicians_sign(api: Api, task: str) -> None:
         assert answer.status_code == 403
 
 
-def test_the_worklist_is_most_urgent_first_and_shows_no_patient_text(
-    api: Api, task: str
-) -> None:
+def test_the_worklist_is_most_urgent_first_and_shows_no_patient_text(api: Api, task: str) -> None:
     page = api.client.get("/v1/reviews", headers=api.physician)
     tasks = page.json()["tasks"]
     assert [t["priority"] for t in tasks] == sorted(t["priority"] for t in tasks)

@@ -55,9 +55,7 @@ def test_the_same_case_has_the_same_urgency_in_both_languages(api: Api) -> None:
     chinese = ask(api, text="突然说话不清楚，右边胳膊没有力气", age_years=70).json()
     english = ask(api, text="sudden slurred speech, right arm weakness", age_years=70).json()
     assert (
-        chinese["result"]["disposition"]["level"]
-        == english["result"]["disposition"]["level"]
-        == 1
+        chinese["result"]["disposition"]["level"] == english["result"]["disposition"]["level"] == 1
     )
 
 
@@ -111,9 +109,7 @@ def test_malformed_json_is_a_problem_too(api: Api) -> None:
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read(api: Api) -> None:
-    answer = api.client.post(
-        "/v1/triage", content=b"x" * 2_000_000, headers={**api.app_user}
-    )
+    answer = api.client.post("/v1/triage", content=b"x" * 2_000_000, headers={**api.app_user})
     assert answer.status_code == 413
     assert answer.json()["code"] == "payload_too_large"
 

@@ -11,9 +11,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from models.backends.onnx import OnnxBackend  # noqa: E402
+from models.calibration import softmax
 from models.text.ngrams import NgramFeaturiser  # noqa: E402
 from training.export import export_onnx, pad, parity  # noqa: E402
-from training.text.bag import HashedBag, quantise  # noqa: E402
+from training.text.bag import Bend, HashedBag, quantise  # noqa: E402
+from training.text.calibrate import Calibrator, HeldOut, fit_calibrator
 from training.text.department_data import Example, seeds  # noqa: E402
 from training.text.linear import cross_fit, fit, fit_adapted, row_weights  # noqa: E402
 from training.text.retrieval import ranks, recall  # noqa: E402
@@ -89,6 +91,32 @@ def test_the_network_scores_texts_as_the_fitted_model_does() -> None:
     batch = pad([FEATURES.tensors(e.text, e.concepts) for e in examples])
     shown = net(torch.from_numpy(batch["ids"]), torch.from_numpy(batch["weights"])).numpy()
     np.testing.assert_allclose(shown, merged.scores(rows), atol=0.02)
+
+
+def test_the_bent_network_returns_the_calibrators_logits() -> None:
+    rng = np.random.default_rng(3)
+    table = rng.normal(size=(4096, 8)).astype(np.float32)
+    ones, zeros = np.ones(4096, dtype=np.float32), np.zeros(8, dtype=np.float32)
+    calibrator = Calibrator(-0.2, 0.3, rng.normal(size=8).astype(np.float32), 0.5)
+    bend = Bend(calibrator.knee, calibrator.slope, calibrator.shift)
+    batch = pad([FEATURES.tensors(text) for text in TEXTS])
+    tensors = [torch.from_numpy(batch[name]) for name in ("ids", "weights")]
+    plain = HashedBag(quantise(table), ones, zeros)(*tensors).numpy()
+    bent = HashedBag(quantise(table), ones, zeros, bend=bend)(*tensors).numpy()
+    np.testing.assert_allclose(bent, calibrator.logits(plain), atol=1e-5)
+    assert plain.max() > -0.2 > plain.min()
+
+
+def test_calibration_finds_the_prior_of_held_out_rows() -> None:
+    rng = np.random.default_rng(5)
+    truth = (rng.random(600) < 0.1).astype(np.int64)
+    noise = rng.normal(0, 0.3, (600, 2))
+    scores = (noise + 0.2 * np.eye(2)[truth]).astype(np.float32)
+    held = HeldOut(scores, truth, np.eye(2), 1.0)
+    fitted = fit_calibrator([held], knee=9.0, slope=1.0, penalty=1e-4)
+    probabilities = softmax(fitted.logits(scores), fitted.temperature)
+    assert probabilities[:, 1].mean() == pytest.approx(truth.mean(), abs=0.02)
+    assert softmax(scores, fitted.temperature)[:, 1].mean() > 0.3
 
 
 def test_cross_fitted_scores_know_nothing_of_a_words_own_group() -> None:
