@@ -136,7 +136,9 @@ def _spoken(result: TriageResult, question: QuestionResult | None) -> dict[str, 
         "red_flags": [{"rationale": r.rationale, "advice": r.advice} for r in result.red_flags[:3]],
         "advice": result.advice.model_dump(mode="json"),
         "findings": [
-            {"name": f.name, "status": f.status} for f in result.findings if f.status != "unknown"
+            f.model_dump(mode="json", include={"name", "status", "experiencer", "temporality"})
+            for f in result.findings
+            if f.status != "unknown"
         ],
         "question": None if question is None else question.model_dump(mode="json"),
         "language": result.language,

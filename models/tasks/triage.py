@@ -42,6 +42,8 @@ from models.triage.routing import route, routing
 SELF_CARE, ROUTINE, URGENT, EMERGENCY = 5, 4, 3, 2
 _COMPLAINTS = frozenset({"symptom", "sign", "event", "exposure"})
 _MOST_DEPARTMENTS = 5
+_SHORT_TEXT = 40
+"""Characters up to which a Chinese text is helped by the names of its findings."""
 
 
 @dataclass(frozen=True)
@@ -211,13 +213,14 @@ class TriageTask:
 
 
 def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
-    """What the department model reads: the words and, for English, the findings' Chinese names.
+    """What the department model reads: the words and, where they help, the findings' names.
 
-    Chinese text speaks for itself: measured on the consult sets, names added to it cost
-    accuracy, while English text is understood through them alone.
+    English is understood through the Chinese names alone, and a few Chinese words gain by
+    them; a long Chinese text says more by itself, and names added to it cost accuracy.
     """
-    names = tuple(terms[code].zh for code in case.present) if case.language == "en" else ()
-    return DepartmentRequest(" ".join(case.request.texts), names)
+    text = " ".join(case.request.texts)
+    named = case.language == "en" or len(text) <= _SHORT_TEXT
+    return DepartmentRequest(text, tuple(terms[c].zh for c in case.present) if named else ())
 
 
 def _is_crisis(rule: Rule) -> bool:

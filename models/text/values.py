@@ -90,6 +90,8 @@ _PRESSURE = re.compile(
 _AGE_YEARS = re.compile(rf"(?P<n>{_N})\s*(?:周岁|岁)(?P<half>半)?")
 _AGE_MONTHS_ZH = re.compile(
     rf"(?P<n>{_N})个(?P<half>半)?月(?:大|的?(?:宝宝|孩子|婴儿|娃|女儿|儿子))"
+    rf"|(?:宝宝|宝贝|婴儿|孩子|小孩|娃|女儿|儿子)(?:才|刚|刚满|满|已经|现在|今年)*"
+    rf"(?P<n2>{_N})个(?P<half2>半)?月(?!前|没|以来|了)"
 )
 _AGE_EN = re.compile(
     r"(?P<n>\d+(?:\.\d+)?)[\s-]*(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
@@ -133,8 +135,9 @@ def find_values(text: str) -> list[Value]:
 def find_age_years(text: str) -> float | None:
     """The first stated age in years, from normalised text."""
     if match := _AGE_MONTHS_ZH.search(text):
-        months = parse_number(match["n"])
-        return None if months is None else (months + (0.5 if match["half"] else 0)) / 12
+        months = parse_number(match["n"] or match["n2"])
+        half = match["half"] or match["half2"]
+        return None if months is None else (months + (0.5 if half else 0)) / 12
     if match := _AGE_YEARS.search(text):
         years = parse_number(match["n"])
         return None if years is None else years + (0.5 if match["half"] else 0)

@@ -54,6 +54,8 @@ def test_chinese_numerals(text: str, number: float) -> None:
         ("62-year-old male", 62),
         ("我今年六十二岁", 62),
         ("宝宝3个月大", 0.25),
+        ("我家宝宝8个月，发烧", 8 / 12),
+        ("孩子咳嗽3个月", None),
         ("2岁半的孩子", 2.5),
         ("6 month old baby", 0.5),
         ("age unknown", None),

@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from models.backends.onnx import OnnxBackend  # noqa: E402
-from models.calibration import softmax
+from models.calibration import softmax  # noqa: E402
 from models.text.ngrams import NgramFeaturiser  # noqa: E402
 from training.export import export_onnx, pad, parity  # noqa: E402
 from training.text.bag import Bend, HashedBag, quantise  # noqa: E402
-from training.text.calibrate import Calibrator, HeldOut, fit_calibrator
+from training.text.calibrate import Calibrator, HeldOut, fit_calibrator  # noqa: E402
 from training.text.department_data import Example, seeds  # noqa: E402
 from training.text.linear import cross_fit, fit, fit_adapted, row_weights  # noqa: E402
 from training.text.retrieval import ranks, recall  # noqa: E402
