@@ -18,14 +18,14 @@ $(SERVE)/installed: pyproject.toml constraints.txt
 $(TEST)/base: pyproject.toml constraints.txt
 	@echo "Setting up $(TEST), once ..."
 	@$(PYTHON) -m venv $(TEST)
-	@$(TEST)/bin/pip install $(PIP_FLAGS) -e '.[cpu,dev]'
+	@$(TEST)/bin/pip install $(PIP_FLAGS) -e '.[cpu,dev,postgres]'
 	@touch $@
 
 # torch first and by its exact version: any looser request brings the CUDA packages.
 $(TEST)/train: $(TEST)/base
 	@echo "Adding torch and the training packages to $(TEST), once ..."
 	@$(TEST)/bin/pip install $(PIP_FLAGS) torch==2.13.0
-	@$(TEST)/bin/pip install $(PIP_FLAGS) -e '.[cpu,dev,train]'
+	@$(TEST)/bin/pip install $(PIP_FLAGS) -e '.[cpu,dev,postgres,train]'
 	@touch $@
 
 run: $(SERVE)/installed ## Serve on 127.0.0.1:8000 with SQLite and the shipped models.

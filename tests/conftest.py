@@ -17,3 +17,8 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}: set FENZHEN_DATA to the folder that holds them")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright's own event loop stays in the thread that started it."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

@@ -30,7 +30,8 @@ def run(*words: str, code: int = 0) -> str:
     return done.output
 
 
-def test_a_user_is_made_listed_and_disabled(var: Path) -> None:
+@pytest.mark.usefixtures("var")
+def test_a_user_is_made_listed_and_disabled() -> None:
     made = json.loads(run("user", "add", "Dr Wang", "--role", "physician", "--json"))
     assert made["key"].startswith("fz_")
     assert "Dr Wang" in run("user", "list")
@@ -38,7 +39,8 @@ def test_a_user_is_made_listed_and_disabled(var: Path) -> None:
     assert "yes" in run("user", "list")
 
 
-def test_a_role_that_does_not_exist_is_refused(var: Path) -> None:
+@pytest.mark.usefixtures("var")
+def test_a_role_that_does_not_exist_is_refused() -> None:
     assert "role is" in run("user", "add", "X", "--role", "king", code=1)
 
 
@@ -49,7 +51,8 @@ def test_the_models_are_listed_with_what_their_licences_say() -> None:
     assert "intact" in run("models", "verify")
 
 
-def test_a_new_audit_chain_is_intact(var: Path) -> None:
+@pytest.mark.usefixtures("var")
+def test_a_new_audit_chain_is_intact() -> None:
     run("user", "add", "A", "--role", "administrator")
     assert json.loads(run("audit", "verify", "--json"))["ok"] is True
 

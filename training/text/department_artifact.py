@@ -27,6 +27,7 @@ _SETS = {
     "dialogue": "zh_dialogue_drug.dev",
     "disease": "zh_diseases",
 }
+_OWN = ("seed_zh", "seed_en", "complaint")
 _SECTIONS = {
     "What it is for": (
         "Ranking departments for what a person says, in Chinese or English, together with the "
@@ -127,7 +128,7 @@ def write(out_dir: Path, outcome: Outcome, data_dir: Path) -> Manifest:
 
 
 def _own_only(examples: list[Example]) -> list[str]:
-    public = {e.code for e in examples if not e.source.startswith("seed")}
+    public = {e.code for e in examples if e.source not in _OWN}
     return [code for code in taxonomy().departments if code not in public]
 
 
@@ -140,10 +141,10 @@ def _training_sets(examples: list[Example], data_dir: Path) -> list[TrainingSet]
     sets.append(
         TrainingSet(
             name="own phrases",
-            rows=counts["seed"],
+            rows=counts["seed"] + counts["complaint"],
             licence="Apache-2.0",
             commercial_use="allowed",
-            source="training/text/seeds.yaml",
+            source="training/text/seeds.yaml, training/text/complaints.yaml",
         )
     )
     return sets

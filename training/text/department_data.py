@@ -148,6 +148,49 @@ def diseases(data_dir: Path, seed: int, limit: int | None = None) -> list[Exampl
     return found
 
 
+def _names(names: list[str], held_out: bool) -> list[str]:
+    """The last of three names or more if `held_out`, else the others."""
+    if held_out:
+        return names[-1:] if len(names) >= 3 else []
+    return names[:-1] if len(names) >= 3 else names
+
+
+def complaints(seed: int) -> list[Example]:
+    """Phrases of our own guide (`complaints.yaml`), with and without the finding as a concept.
+
+    Every second phrase of a complaint with a second department goes to that one.
+    """
+    dice = random.Random(seed)
+    found = []
+    for number, row in enumerate(_guide()):
+        for language, templates in (("zh", _TEMPLATES[:-2]), ("en", _TEMPLATES_EN)):
+            for name in _names(row[language], held_out=False):
+                for turn, concepts in enumerate(((), (), (row["zh"][0],), (row["zh"][0],))):
+                    codes = row["codes"]
+                    code = codes[1] if len(codes) > 1 and turn % 3 == 1 else codes[0]
+                    text = name if turn == 0 else dice.choice(templates).format(name)
+                    group = f"complaint-{number}"
+                    found.append(Example(text, tuple(concepts), code, "complaint", group))
+        found.append(Example("", (row["zh"][0],), row["codes"][0], "complaint", group))
+    return found
+
+
+def held_out_complaints() -> list[tuple[Example, frozenset[str]]]:
+    """Names that training never shows, source `zh` or `en`, with every right department."""
+    return [
+        (Example(name, (), row["codes"][0], language, ""), frozenset(row["codes"]))
+        for row in _guide()
+        for language in ("zh", "en")
+        for name in _names(row[language], held_out=True)
+    ]
+
+
+def _guide() -> list[dict[str, list[str]]]:
+    path = Path(__file__).parent / "complaints.yaml"
+    rows_of_guide: list[dict[str, list[str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return rows_of_guide
+
+
 def seeds(*, held_out: bool) -> list[Example]:
     """Our own phrases (`seeds.yaml`): the last of every list if `held_out`, else the others."""
     raw = yaml.safe_load((Path(__file__).parent / "seeds.yaml").read_text(encoding="utf-8"))

@@ -62,6 +62,7 @@ class Trainer:
             *data.dialogues(self.data_dir, self.limit),
             *views,
             *data.seeds(held_out=False),
+            *data.complaints(self.config.seed),
         ]
 
     def corpus_of(self, examples: list[data.Example]) -> Corpus:

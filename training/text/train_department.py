@@ -107,6 +107,28 @@ def calibrate(
     return fit_calibrator(sets, step.knee, step.slope, step.shift_penalty), unsure, metrics
 
 
+def _own_complaints(model: Linear, calibrator: Calibrator, trainer: Trainer) -> Metrics:
+    """The first and the first three departments on names of complaints that were held out."""
+    pairs = data.held_out_complaints()
+    corpus = trainer.corpus_of([example for example, _ in pairs])
+    order = np.argsort(-calibrator.logits(model.scores(corpus.rows)), axis=1)
+    right = np.array(
+        [
+            [trainer.codes[i] in codes for i in ranked[:3]]
+            for ranked, (_, codes) in zip(order, pairs, strict=True)
+        ]
+    )
+    metrics: Metrics = {}
+    for language in ("zh", "en"):
+        some = corpus.sources == language
+        metrics[f"own_complaints_{language}"] = {
+            "n": Metric(value=int(some.sum())),
+            "accuracy": Metric(value=float(right[some][:, 0].mean())),
+            "top3": Metric(value=float(right[some].any(axis=1).mean())),
+        }
+    return metrics
+
+
 def _measured(model: Linear, calibrator: Calibrator, trainer: Trainer) -> Metrics:
     """The shipped model on zh_consult_internal.dev and on our own held-out phrases."""
     metrics: Metrics = {}
@@ -117,6 +139,7 @@ def _measured(model: Linear, calibrator: Calibrator, trainer: Trainer) -> Metric
         walk, truth = _internal_labels(trainer, dev.labels[mine].tolist())
         found = labelled(logits[mine], truth, walk, trainer.codes, calibrator.temperature)
         metrics[f"zh_consult_internal.dev {title}"] = measure(found)
+    metrics |= _own_complaints(model, calibrator, trainer)
     phrases = trainer.corpus_of(data.seeds(held_out=True))
     order = np.argsort(-calibrator.logits(model.scores(phrases.rows)), axis=1)
     for language in ("zh", "en"):

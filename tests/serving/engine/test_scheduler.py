@@ -34,7 +34,7 @@ def test_bulk_that_waited_is_not_overtaken_by_newer_interactive_requests() -> No
     scheduler = Scheduler(LIMITS)
     scheduler.submit(job(1, Priority.bulk, at=0.0))
     scheduler.submit(job(2, Priority.interactive, at=4.0))
-    assert [j.key for j in scheduler.next_batch(6.0)][0] == 1
+    assert scheduler.next_batch(6.0)[0].key == 1
 
 
 def test_nothing_ages_into_the_emergency_class() -> None:

@@ -10,13 +10,19 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from knowledge_base.lexicon.departments import taxonomy  # noqa: E402
 from models.backends.onnx import OnnxBackend  # noqa: E402
 from models.calibration import softmax  # noqa: E402
 from models.text.ngrams import NgramFeaturiser  # noqa: E402
 from training.export import export_onnx, pad, parity  # noqa: E402
 from training.text.bag import Bend, HashedBag, quantise  # noqa: E402
 from training.text.calibrate import Calibrator, HeldOut, fit_calibrator  # noqa: E402
-from training.text.department_data import Example, seeds  # noqa: E402
+from training.text.department_data import (  # noqa: E402
+    Example,
+    complaints,
+    held_out_complaints,
+    seeds,
+)
 from training.text.linear import cross_fit, fit, fit_adapted, row_weights  # noqa: E402
 from training.text.retrieval import ranks, recall  # noqa: E402
 from training.text.sparse import count_matrix, inverse_document_frequency, tf_idf  # noqa: E402
@@ -150,3 +156,11 @@ def test_rank_counts_ties_against_us() -> None:
     found = ranks(np.array([[1, 0, 0], [1, 1, 0]], dtype=np.float32), candidates, np.array([0, 1]))
     assert found.tolist() == [0, 1]
     assert recall(found, 1).value == 0.5
+
+
+def test_the_guides_names_are_held_out_and_its_findings_teach_as_concepts() -> None:
+    learned, held = complaints(0), held_out_complaints()
+    assert not {example.text for example, _ in held} & {example.text for example in learned}
+    assert any(e.concepts == ("胸痛",) and e.code == "cardiology" and not e.text for e in learned)
+    assert {e.source for e, _ in held} == {"zh", "en"}
+    assert {code for _, codes in held for code in codes} <= taxonomy().departments.keys()
