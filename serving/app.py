@@ -17,7 +17,7 @@ from serving.middleware import Guard
 from serving.security import Sessions
 from serving.services import Services, open_services
 from serving.settings import Settings
-from serving.web import chat, console, static
+from serving.web import chat, console, pages, static
 
 API_ROUTERS = (
     triage.router,
@@ -63,7 +63,7 @@ def create_app(
     for router in (*API_ROUTERS, *PAGE_ROUTERS):
         app.include_router(router)
     app.mount("/static", static.files(), name="static")
-    answer = problems.Problems(registry)
+    answer = problems.Problems(registry, pages.failed)
     problems.install(app, answer)
     app.add_middleware(
         Guard, settings=settings, registry=registry, ids=Ids(SystemClock()), failed=answer

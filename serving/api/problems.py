@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -37,6 +38,7 @@ from serving.storage.canonical import dumps
 
 log = structlog.get_logger()
 
+_MACHINE_PATHS = ("/v1/", "/v2/", "/health/", "/metrics", "/openapi.json", "/static/")
 _BY_STATUS: dict[int, type[FenzhenError]] = {
     401: Unauthenticated,
     404: NotFound,
@@ -89,15 +91,27 @@ def respond(request: Request, error: FenzhenError) -> Response:
 
 
 class Problems:
-    """Turns what a route raised into its problem, counted by code."""
+    """Turns what was raised into an answer: problem+json, or a page where a person looks.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    `page` draws an error for people; the API and its tools never get one.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, page: Callable[[Request, Exception], Response]
+    ) -> None:
+        self._page = page
         self._counter = Counter(
             "fenzhen_problems", "Errors answered, by code.", ["code"], registry=registry
         )
 
     def __call__(self, request: Request, raised: Exception) -> Response:
-        """The response to an exception. A fault of ours is logged by kind and place only."""
+        """The response to an exception."""
+        if _for_people(request):
+            return self._page(request, raised)
+        return respond(request, self.note(request, raised))
+
+    def note(self, request: Request, raised: Exception) -> FenzhenError:
+        """The error of an exception, counted. A fault of ours is logged by kind and place only."""
         error = as_error(raised)
         self._counter.labels(error.code).inc()
         if error.status >= 500:
@@ -110,7 +124,12 @@ class Problems:
                 exception=type(raised).__name__,
                 where=[f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames],
             )
-        return respond(request, error)
+        return error
+
+
+def _for_people(request: Request) -> bool:
+    machine = request.url.path.startswith(_MACHINE_PATHS)
+    return not machine and "text/html" in request.headers.get("accept", "")
 
 
 _KINDS: tuple[type[Exception], ...] = (
@@ -128,3 +147,4 @@ def install(app: FastAPI, problems: Problems) -> None:
     """Answer the exceptions that routes are known to raise; the rest reach the middleware."""
     for kind in _KINDS:
         app.add_exception_handler(kind, problems)
+    app.state.problems = problems

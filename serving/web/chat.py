@@ -247,7 +247,7 @@ def _chat_page(
 
 
 def _turn_failed(request: Request, held: Held | None, raised: Exception, typed: str) -> Response:
-    error = noted(raised)
+    error = noted(request, raised)
     words = _words(request, held, error, typed)
     if is_htmx(request):
         composer = _composer(held, words, typed)

@@ -213,7 +213,7 @@ async def _refused(
     action: str = "",
 ) -> Response:
     """The case page again with the problem in words and everything that was typed."""
-    noted(error)
+    noted(request, error)
     if isinstance(error, NotFound):
         raise error
     if isinstance(error, _Unclear):

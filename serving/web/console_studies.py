@@ -55,7 +55,7 @@ async def upload(request: Request) -> Response:
     except TooLarge:
         raise
     except Exception as raised:
-        error = noted(raised)
+        error = noted(request, raised)
         if isinstance(error, Unauthenticated):
             raise
         words = _words(request, error, no_file=not forms.uploads(form, "files"))

@@ -5,7 +5,6 @@ Templates always escape. Pages are never cached, and no address ever holds a pat
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import structlog
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from knowledge_base.language import Language
-from serving.api.problems import as_error
+from serving.api.problems import Problems
 from serving.errors import FenzhenError, Unauthenticated
 from serving.middleware import TooLarge
 from serving.security import services_of
@@ -30,8 +28,6 @@ from serving.web.strings import strings, translator
 TEMPLATES = Path(__file__).with_name("templates")
 LANGUAGE_COOKIE, TYPE_COOKIE = "fenzhen_lang", "fenzhen_type"
 YEAR = 365 * 24 * 3600
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -124,24 +120,15 @@ def words_for(error: FenzhenError, language: Language) -> str:
     return error.title(language) if known is None else known[language]
 
 
-def noted(raised: Exception) -> FenzhenError:
-    """The service's error for what was raised; a fault of ours is logged by its kind only."""
-    error = as_error(raised)
-    if error.status >= 500:
-        # An exception's message may quote the input.
-        frames = traceback.extract_tb(raised.__traceback__)[-6:]
-        log.error(
-            "failed",
-            code=error.code,
-            exception=type(raised).__name__,
-            where=[f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames],
-        )
-    return error
+def noted(request: Request, raised: Exception) -> FenzhenError:
+    """The service's error for what was raised, counted and, if a fault of ours, logged."""
+    problems: Problems = request.app.state.problems
+    return problems.note(request, raised)
 
 
 def failed(request: Request, raised: Exception) -> Response:
     """The friendly page for what a route raised; the sign-in page where one is needed."""
-    error = noted(raised)
+    error = noted(request, raised)
     if isinstance(error, Unauthenticated):
         wish = request.url.path if request.method == "GET" else "/console"
         address = f"/console/signin?next={quote(wish)}"

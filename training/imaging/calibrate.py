@@ -26,15 +26,6 @@ class View:
     features: Floats
 
 
-def softmax(logits: Floats, temperature: float = 1.0) -> Doubles:
-    """Probabilities [N, C]."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    scaled = scaled - scaled.max(axis=1, keepdims=True)
-    exponent: Doubles = np.exp(scaled)
-    total: Doubles = exponent / exponent.sum(axis=1, keepdims=True)
-    return total
-
-
 def fit_platt(margin: Floats, positive: Truth) -> tuple[float, float]:
     """(temperature, bias) with P(positive) = sigmoid((margin + bias) / temperature).
 
@@ -135,10 +126,3 @@ def fit_gaussian(features: Floats) -> tuple[Doubles, Doubles]:
     shrunk = 0.98 * covariance + np.diag(0.02 * np.diag(covariance) + 1e-9)
     precision: Doubles = np.linalg.inv(shrunk).astype(np.float64)
     return np.asarray(mean, dtype=np.float64), precision
-
-
-def mahalanobis(features: Floats, mean: Doubles, precision: Doubles) -> Doubles:
-    """Squared Mahalanobis distance of each row [N]."""
-    centred = np.asarray(features, dtype=np.float64) - mean
-    squared: Doubles = np.einsum("nd,de,ne->n", centred, precision, centred)
-    return squared

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.backends import Backend
+from models.calibration import mahalanobis, softmax
 from models.imaging.preprocess import PreprocessSpec
 from models.imaging.stress import STRESS
 from models.manifest import Manifest, Metric
@@ -23,7 +24,7 @@ from models.metrics import (
     expected_calibration_error,
     sensitivity_specificity,
 )
-from training.imaging.calibrate import View, mahalanobis, softmax
+from training.imaging.calibrate import View
 from training.imaging.data import LabelledImages, preprocess_all
 
 Floats = npt.NDArray[np.float32]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from rich.console import Console
 
+from models import calibration
 from models.backends.onnx import OnnxBackend
 from models.imaging.decode import DecodedImage
 from models.imaging.preprocess import to_unit_float
@@ -153,7 +154,7 @@ def _operate(
     features = np.concatenate([view.features for view in views.values()])
     everyone = np.tile(labels, len(views))
     scores = {
-        name: calibrate.softmax(view.logits, temperature)[:, config.positive]
+        name: calibration.softmax(view.logits, temperature)[:, config.positive]
         for name, view in views.items()
     }
     threshold = calibrate.choose_threshold(
@@ -164,10 +165,10 @@ def _operate(
         lean=options.lean,
     )
     quantile = calibrate.conformal_quantile(
-        calibrate.softmax(logits, temperature), everyone, options.coverage
+        calibration.softmax(logits, temperature), everyone, options.coverage
     )
     mean, precision = calibrate.fit_gaussian(own_features)
-    limit = np.quantile(calibrate.mahalanobis(features, mean, precision), options.ood_quantile)
+    limit = np.quantile(calibration.mahalanobis(features, mean, precision), options.ood_quantile)
     statistics = {
         "mean": [float(f"{v:.6g}") for v in mean],
         "precision": [float(f"{v:.6g}") for v in precision.ravel()],

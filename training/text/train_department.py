@@ -1,6 +1,6 @@
 """Trains the department model and writes its folder of the model repository.
 
-    python -m training.text.train_department training/configs/department.yaml ../shared/data OUT
+    fenzhen train department --out OUT
 
 The consults of all departments are few (493), so their figures come from cross-validation and
 the shipped model learns on all of them. The calibration and the `unsure` threshold come from
@@ -9,7 +9,6 @@ the same held-out folds; zh_consult_internal.dev is only measured.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,18 +180,3 @@ def train(
     outcome = Outcome(config, model, trainer.idf, calibrator, unsure.threshold, metrics, examples)
     write(out_dir, outcome, data_dir)
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
-
-
-def main() -> None:
-    """Command line: see the module docstring."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--smoke", action="store_true")
-    given = parser.parse_args()
-    print(train(given.config, given.data, given.out, smoke=given.smoke))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Trains the bilingual text embedding and writes its folder of the model repository.
 
-    python -m training.text.train_embedding training/configs/embedding.yaml ../shared/data OUT
+    fenzhen train embedding --out OUT
 
 A bag of hashed n-grams, contrastive (InfoNCE, van den Oord et al. 2018) over pairs of texts that
 mean the same or answer each other, negatives from the batch; a batch holds pairs of one source,
@@ -9,7 +9,6 @@ so that a text cannot be told from its negatives by its language or style.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -250,18 +249,3 @@ def train(
         SECTIONS,
     )
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
-
-
-def main() -> None:
-    """Command line: see the module docstring."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--smoke", action="store_true")
-    given = parser.parse_args()
-    print(train(given.config, given.data, given.out, smoke=given.smoke))
-
-
-if __name__ == "__main__":
-    main()

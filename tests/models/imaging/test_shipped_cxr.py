@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from models.backends.onnx import OnnxBackend
+from models.calibration import softmax
 from models.imaging.preprocess import PreprocessSpec
 from models.metrics import auc, sensitivity_specificity
 from models.repository import ModelEntry, ModelRepository
-from training.imaging.calibrate import softmax
 from training.imaging.card import render
 from training.imaging.data import LabelledImages, read_zip
 from training.imaging.evaluate import AS_IS, see

@@ -62,3 +62,14 @@ def test_metrics_hold_no_patient_text(api: Api) -> None:
     text = api.client.get("/metrics").text
     assert "fenzhen_engine_inference_seconds" in text
     assert "秘密" not in text
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/console/nothing"])
+def test_people_get_a_page_for_an_unknown_address_and_programs_a_problem(
+    api: Api, path: str
+) -> None:
+    page = api.client.get(path, headers={"Accept": "text/html"}, follow_redirects=False)
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    problem = api.client.get(path, headers={"Accept": "application/json"})
+    assert problem.json()["code"] == "not_found"

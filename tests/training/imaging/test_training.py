@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models import calibration
 from models.manifest import read_manifest
 from models.repository import ModelRepository
 
@@ -221,8 +222,8 @@ def test_distance_tells_strangers_from_the_crowd() -> None:
     rng = np.random.default_rng(0)
     crowd = rng.normal(size=(500, 6)) * np.array([5, 1, 1, 0.5, 0.1, 1])
     mean, precision = calibrate.fit_gaussian(crowd)
-    usual = calibrate.mahalanobis(crowd, mean, precision)
-    stranger = calibrate.mahalanobis(np.array([[0, 0, 0, 0, 5.0, 0]]), mean, precision)
+    usual = calibration.mahalanobis(crowd, mean, precision)
+    stranger = calibration.mahalanobis(np.array([[0, 0, 0, 0, 5.0, 0]]), mean, precision)
     assert usual.mean() == pytest.approx(6, abs=0.7)
     assert stranger[0] > usual.max()
 
