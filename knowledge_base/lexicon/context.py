@@ -29,6 +29,7 @@ class Cues(BaseModel):
 
     fillers: tuple[str, ...]
     modifiers: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
     pseudo_negation: tuple[str, ...]
     negation: tuple[str, ...]
     negation_bridge: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ class RuleText(BaseModel):
     disposition: int = Field(ge=1, le=5)
     when: dict[str, object]
     excludes: tuple[str, ...] = ()
+    fallback: bool = False
     rationale: dict[Language, str]
     advice: dict[Language, str]
     card: str | None = None
@@ -110,11 +111,13 @@ class RuleSet:
         """Red flags first, the most urgent deciding; then self-care or routine rules.
 
         When both a routine and a self-care rule fire, the more urgent one decides: advice to
-        stay at home needs every complaint to be a minor one.
+        stay at home needs every complaint to be a minor one. A fallback rule, a wide net that
+        words an answer, speaks only when no other does.
         """
         fired, undecided = _split(self.red_flags, facts)
         if not fired:
             fired, _ = _split(self.dispositions, facts)
+            fired = [rule for rule in fired if not rule.text.fallback] or fired
         fired.sort(key=lambda rule: rule.disposition)
         disposition = fired[0].disposition if fired else None
         return Verdict(

@@ -41,6 +41,8 @@ from models.triage.routing import route, routing
 
 SELF_CARE, ROUTINE, URGENT, EMERGENCY = 5, 4, 3, 2
 _COMPLAINTS = frozenset({"symptom", "sign", "event", "exposure"})
+_UNSPECIFIC = frozenset({"pain", "itching", "swelling", "skin_redness", "lump", "well_otherwise"})
+"""What goes with a minor complaint as a matter of course; severe forms have red flags."""
 _MOST_DEPARTMENTS = 5
 _SHORT_TEXT = 40
 """Characters up to which a Chinese text is helped by the names of its findings."""
@@ -97,6 +99,7 @@ class TriageTask:
             code
             for code in case.present
             if self._lexicon[code].kind in _COMPLAINTS
+            and code not in _UNSPECIFIC
             and not looked_at & {code, *self._lexicon.implied(code)}
         ]
 

@@ -64,10 +64,13 @@ class _Token:
 
 
 def _tokens(text: str, unstemmed: frozenset[str]) -> list[_Token]:
-    """Words with stems. Small words keep their form: "severe" is not the stem of "severed"."""
+    """Words with stems; those in `unstemmed` keep their form, and so do inflammations.
+
+    The stem of cervicitis is that of cervical, and the stem of overate is "over".
+    """
     found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(text)]
     return [
-        _Token("=" + rest[0] if rest[0] in unstemmed else stem, *rest)
+        _Token("=" + rest[0] if rest[0] in unstemmed or rest[0].endswith("itis") else stem, *rest)
         for stem, rest in zip(stems([word for word, _, _ in found]), found, strict=True)
     ]
 
@@ -81,6 +84,7 @@ class Matcher:
         self._zh_negations = frozenset(n for n in zh.negation if len(n) <= 3)
         self._en_fillers = frozenset(en.fillers)
         self._en_small = self._en_fillers | frozenset(en.modifiers)
+        self._en_unstemmed = self._en_small | frozenset(en.exact)
         self._longest = max(map(len, (*self._zh_fillers, *self._zh_negations)))
         self._zh, self._en = _Node(), _Node()
         self._abbreviations: dict[str, str] = {}
@@ -89,7 +93,7 @@ class Matcher:
                 for spelling in _spellings(name):
                     _insert(self._zh, spelling, concept.code)
             for name in concept.names_en:
-                words = _tokens(normalise(name), self._en_small)
+                words = _tokens(normalise(name), self._en_unstemmed)
                 content = [t.stem for t in words if t.word not in self._en_fillers]
                 if len(content) < 2:
                     # "the pill" must not become every "pill": the small words then count.
@@ -156,18 +160,25 @@ class Matcher:
                 longer = self._walk(text, start, child, at + 1, negations, gap)
                 if longer is not None and (best is None or longer.end > best.end):
                     best = longer
-            # A filler inside a word of a single character so far would join strangers.
-            if gap > 0 and at > start and node.next and best is None:
-                for end in range(min(at + self._longest, at + gap, len(text)), at, -1):
-                    word = text[at:end]
-                    denied = word in self._zh_negations
-                    if denied or word in self._zh_fillers:
-                        skipped = self._walk(
-                            text, start, node, end, negations + denied, gap - (end - at)
-                        )
-                        if skipped is not None:
-                            return skipped
+            if gap > 0 and at > start and node.next:
+                skipped = self._skip(text, start, node, at, negations, gap)
+                if skipped is not None and (best is None or skipped.end > best.end):
+                    best = skipped
         return best
+
+    def _skip(
+        self, text: str, start: int, node: _Node, at: int, negations: int, gap: int
+    ) -> Mention | None:
+        """The term that goes on behind the longest small word that stands here."""
+        for end in range(min(at + self._longest, at + gap, len(text)), at, -1):
+            word = text[at:end]
+            denied = word in self._zh_negations
+            if denied or word in self._zh_fillers:
+                found = self._walk(text, start, node, end, negations + denied, gap - (end - at))
+                # A term never ends on a small word: 胸痛(没有) is no denial of 胸痛.
+                if found is not None and found.end > end:
+                    return found
+        return None
 
     @staticmethod
     def _whole(text: str, start: int, end: int) -> bool:
@@ -182,28 +193,33 @@ class Matcher:
     def _english(self, text: str) -> Iterator[Mention]:
         if not any("a" <= c <= "z" for c in text):
             return
-        tokens = _tokens(text, self._en_small)
+        tokens = _tokens(text, self._en_unstemmed)
         for first, token in enumerate(tokens):
-            node = self._en.next.get(token.stem)
-            if node is None:
-                continue
-            best, gap, last, previous = None, _MAX_GAP, first, token
-            while True:
-                if node.code is not None:
-                    best = Mention(node.code, token.start, previous.end)
-                last += 1
-                if last == len(tokens) or not _adjacent(text, previous.end, tokens[last].start):
-                    break
-                following = node.next.get(tokens[last].stem)
-                if following is not None:
-                    node = following
-                elif tokens[last].word in self._en_small and gap > 0:
-                    gap -= 1
-                else:
-                    break
-                previous = tokens[last]
-            if best is not None:
-                yield best
+            if token.stem in self._en.next:
+                found = self._follow(text, tokens, first, self._en, first, _MAX_GAP)
+                if found is not None:
+                    code, last = found
+                    yield Mention(code, token.start, tokens[last].end)
+
+    def _follow(
+        self, text: str, tokens: list[_Token], first: int, node: _Node, at: int, gap: int
+    ) -> tuple[str, int] | None:
+        """The longest term from token `first` on: its code and its last token's number."""
+        best = None if node.code is None else (node.code, at - 1)
+        if at == len(tokens) or (
+            at > first and not _adjacent(text, tokens[at - 1].end, tokens[at].start)
+        ):
+            return best
+        child = node.next.get(tokens[at].stem)
+        if child is not None:
+            best = self._follow(text, tokens, first, child, at + 1, gap) or best
+        if at > first and gap > 0 and node.next and tokens[at].word in self._en_small:
+            skipped = self._follow(text, tokens, first, node, at + 1, gap - 1)
+            # Skipping never ends a term on a small word that it does not hold.
+            if skipped is not None and (best is None or skipped[1] > best[1]):
+                ends = skipped[1] > at or tokens[skipped[1]].word not in self._en_small
+                best = skipped if ends else best
+        return best
 
 
 def _adjacent(text: str, end: int, start: int) -> bool:
