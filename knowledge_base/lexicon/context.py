@@ -37,6 +37,7 @@ class Cues(BaseModel):
     list_marks: tuple[str, ...]
     post_negation: tuple[str, ...]
     question: tuple[str, ...]
+    worry: tuple[str, ...]
     question_after: tuple[str, ...] = ()
     unknown: tuple[str, ...]
     past: tuple[str, ...]

@@ -7,7 +7,7 @@ queue. `finish` works without outputs too, so an overloaded model never costs an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from knowledge_base.cards import Card, cards
 from knowledge_base.language import Language
@@ -83,7 +83,11 @@ class TriageTask:
     def read(self, request: TriageRequest) -> Judged:
         """The case and the rules' verdict: the part that never waits for a model."""
         case = self._reader.read(request)
-        verdict = self._rules.judge(case.facts)
+        # Where several ages were stated, each might be the patient's: the worst one counts.
+        verdict = min(
+            (self._rules.judge(replace(case.facts, age_years=age)) for age in case.ages or (None,)),
+            key=lambda v: v.disposition or ROUTINE,
+        )
         level = verdict.disposition
         if level is None:
             # What is not understood is never "fine": a person looks today.

@@ -8,6 +8,7 @@ When in doubt a finding stays present: a missed emergency costs more than a ques
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,8 @@ Experiencer = Literal["self", "relative", "family"]
 Temporality = Literal["now", "past"]
 
 _MENTION, _PSEUDO = "\x01", "\x02"
+_PAST_REACH = {"zh": 6, "en": 4}
+"""Characters or words that may stand between a past cue and what it makes past."""
 _YEARS_AGO_ZH = re.compile(r"(?:\d+|[一二两三四五六七八九十几多]+)年(?:多)?(?:以)?前")
 
 
@@ -54,6 +57,7 @@ class _Patterns:
         self.pseudo = pattern(words.pseudo_negation)
         self.negation = pattern(words.negation)
         self.question = pattern(words.question)
+        self.worry = pattern(words.worry)
         self.past = pattern(words.past)
         self.ongoing = pattern(words.ongoing)
         self.sudden = pattern(words.sudden)
@@ -104,11 +108,10 @@ def _patterns(language: str) -> _Patterns:
     return _Patterns(language, cues()[language])
 
 
-def _last_end(pattern: re.Pattern[str], text: str) -> int:
-    end = 0
-    for match in pattern.finditer(text):
-        end = match.end()
-    return end
+def _last_at_most(positions: Sequence[int], limit: int, default: int) -> int:
+    """The last of sorted positions that is at most `limit`."""
+    number = bisect_right(positions, limit)
+    return positions[number - 1] if number else default
 
 
 def _mask(text: str, mentions: Sequence[Mention], pseudo: re.Pattern[str]) -> str:
@@ -122,18 +125,33 @@ def _mask(text: str, mentions: Sequence[Mention], pseudo: re.Pattern[str]) -> st
 class ContextReader:
     """Reads the context of every mention of one normalised text."""
 
-    def __init__(self, text: str, mentions: Sequence[Mention], language: str) -> None:
+    def __init__(
+        self,
+        text: str,
+        mentions: Sequence[Mention],
+        language: str,
+        diseases: frozenset[str] = frozenset(),
+    ) -> None:
+        """`diseases` are codes that a worry makes unknown; a feared symptom is still there."""
+        cues_ = self._cues = _patterns("zh" if language == "zh" else "en")
         self._text = text
         self._mentions = mentions
-        self._cues = _patterns("zh" if language == "zh" else "en")
-        self._masked = _mask(text, mentions, self._cues.pseudo)
+        self._diseases = diseases
+        self._masked = masked = _mask(text, mentions, cues_.pseudo)
+        # Found once: a long text has many mentions, and each asks for what stands around it.
+        self._terminators = [m.end() for m in cues_.terminator.finditer(masked)]
+        self._sentences = [m.span() for m in cues_.sentence_end.finditer(masked)]
+        self._commas = [i for i, c in enumerate(text) if c == ","]
+        self._people = {
+            who: [m.span() for m in pattern.finditer(text)] for pattern, who in cues_.people
+        }
 
     def read(self, mention: Mention) -> Context:
         """The context of one of the mentions."""
         cues_ = self._cues
         sentence = self._sentence(mention)
-        before = self._masked[: mention.start]
-        left = before[_last_end(cues_.terminator, before) :]
+        scope = _last_at_most(self._terminators, mention.start, 0)
+        left = self._masked[scope : mention.start]
         right = self._masked[mention.end : sentence[1]]
         clause = self._clause(mention, sentence)
         return Context(
@@ -146,23 +164,27 @@ class ContextReader:
         )
 
     def _sentence(self, mention: Mention) -> tuple[int, int]:
-        start = _last_end(self._cues.sentence_end, self._masked[: mention.start])
-        found = self._cues.sentence_end.search(self._masked, mention.end)
-        return start, found.start() if found else len(self._masked)
+        number = bisect_right(self._sentences, (mention.start, -1))
+        before = [end for _, end in self._sentences[:number][-1:] if end <= mention.start]
+        after = bisect_left(self._sentences, (mention.end, -1))
+        end = self._sentences[after][0] if after < len(self._sentences) else len(self._masked)
+        return before[0] if before else 0, end
 
     def _clause(self, mention: Mention, sentence: tuple[int, int]) -> str:
-        start = max(sentence[0], self._text.rfind(",", 0, mention.start) + 1)
-        comma = self._text.find(",", mention.end)
-        end = sentence[1] if comma < 0 else min(comma, sentence[1])
+        start = max(sentence[0], _last_at_most(self._commas, mention.start - 1, -1) + 1)
+        after = bisect_left(self._commas, mention.end)
+        end = sentence[1]
+        if after < len(self._commas):
+            end = min(self._commas[after], end)
         return self._text[start:end]
 
     def _status(self, mention: Mention, left: str, right: str, sentence: tuple[int, int]) -> Status:
         negated = mention.negations % 2 == 1
         if mention.negations > 0 and not negated:
             return "present"
+        plain = self._text[mention.start - len(left) : mention.start]
         if self._cues.language == "zh":
-            plain = self._text[mention.start - len(left) : mention.start]
-            if self._cues.doubted_zh.search(plain) or self._cues.question.search(plain):
+            if self._cues.doubted_zh.search(plain) or self._asked(mention, plain):
                 return "unknown"
             found = self._cues.negated_zh.search(left)
             if found:
@@ -170,12 +192,18 @@ class ContextReader:
             elif self._cues.denied_after_zh.search(right):
                 negated = True
         else:
-            if self._cues.unknown.search(left) or self._cues.question.search(left):
+            if self._cues.unknown.search(plain) or self._asked(mention, plain):
                 return "unknown"
             negated = self._negated_en(left, sentence) or bool(
                 self._cues.denied_after_en.search(right)
             )
         return "absent" if negated else "present"
+
+    def _asked(self, mention: Mention, left: str) -> bool:
+        """Whether the mention is a question, or a disease that is feared."""
+        if self._cues.question.search(left):
+            return True
+        return mention.code in self._diseases and bool(self._cues.worry.search(left))
 
     def _negated_en(self, left: str, sentence: tuple[int, int]) -> bool:
         found = list(self._cues.negation.finditer(left))
@@ -193,21 +221,35 @@ class ContextReader:
         return len(gap.replace(_MENTION, "").split()) <= 6
 
     def _temporality(self, left: str, clause: str) -> Temporality:
-        past = self._cues.past.search(left) or (
-            self._cues.language == "zh" and _YEARS_AGO_ZH.search(left)
-        )
-        return "past" if past and not self._cues.ongoing.search(clause) else "now"
+        """Past only where a cue stands close before, in the same part of the sentence.
+
+        A list may stand between (history of A and B); a comma or other words may not: in
+        "previously healthy, crushing chest pain" the pain is now.
+        """
+        part = left[left.rfind(",") + 1 :]
+        ends = [m.end() for m in self._cues.past.finditer(part)]
+        if self._cues.language == "zh":
+            ends += [m.end() for m in _YEARS_AGO_ZH.finditer(part)]
+        if not ends or self._cues.ongoing.search(clause):
+            return "now"
+        between = part[max(ends) :].replace(_MENTION, "")
+        words = len(between) if self._cues.language == "zh" else len(between.split())
+        return "past" if words <= _PAST_REACH[self._cues.language] else "now"
 
     def _experiencer(self, mention: Mention) -> Experiencer:
         """Who was named last before the mention; a family cue holds for its sentence only."""
         end, nearest = -1, "self"
-        for pattern, who in self._cues.people:
+        for who, spans in self._people.items():
             # A family cue may reach into the mention: 家里人有(糖尿病) beside (有糖尿病).
             reach = mention.end if who == "family" else mention.start
-            for match in pattern.finditer(self._text[:reach]):
-                if match.start() < mention.start and match.end() > end:
-                    end, nearest = match.end(), who
-        if nearest == "family" and self._cues.sentence_end.search(self._text, end, mention.start):
+            for number in range(bisect_left(spans, (mention.start, 0)) - 1, -1, -1):
+                if spans[number][1] <= reach:
+                    if spans[number][1] > end:
+                        end, nearest = spans[number][1], who
+                    break
+        if nearest == "family" and any(
+            end <= start < mention.start for start, _ in self._sentences
+        ):
             return "self"
         return nearest  # type: ignore[return-value]
 

@@ -16,7 +16,7 @@ from models.text.context import ContextReader, Experiencer, Temporality
 from models.text.durations import Duration, find_durations
 from models.text.matcher import Matcher, Mention, matcher
 from models.text.normalise import language_of, normalise
-from models.text.values import Value, find_age_years, find_sex, find_values
+from models.text.values import Value, find_ages_years, find_sex, find_values
 
 _SENTENCE = re.compile(r"[。!?;\n]|\.(?!\d)")
 
@@ -46,7 +46,7 @@ class Reading:
     language: str
     findings: tuple[Finding, ...]
     values: tuple[Value, ...]
-    age_years: float | None
+    ages_years: tuple[float, ...]
     sex: Sex | None
 
 
@@ -56,6 +56,7 @@ class Reader:
     def __init__(self, terms: Lexicon | None = None) -> None:
         self._matcher = matcher() if terms is None else Matcher(terms)
         self._lexicon = terms or lexicon()
+        self._diseases = frozenset(c for c, v in self._lexicon.items() if v.kind == "condition")
 
     def read(self, text: str) -> Reading:
         """Findings, values, age, sex and language of one text."""
@@ -64,7 +65,9 @@ class Reader:
         mentions = self._matcher.find(text)
         durations = find_durations(folded)
         # A language is chosen per sentence: mixed texts hold whole clauses of both.
-        contexts = {code: ContextReader(folded, mentions, code) for code in ("zh", "en")}
+        contexts = {
+            code: ContextReader(folded, mentions, code, self._diseases) for code in ("zh", "en")
+        }
         findings = []
         for mention in mentions:
             local = language_of(_around(folded, mention))
@@ -89,7 +92,7 @@ class Reader:
             language=language,
             findings=tuple(findings),
             values=tuple(find_values(folded)),
-            age_years=find_age_years(folded),
+            ages_years=tuple(find_ages_years(folded)),
             sex=find_sex(folded),
         )
 

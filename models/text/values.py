@@ -97,7 +97,8 @@ _AGE_EN = re.compile(
     r"(?P<n>\d+(?:\.\d+)?)[\s-]*(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
     r"[\s-]*(?:old|/o|y/?o)\b"
 )
-_AGE_EN_SHORT = re.compile(r"\b(?P<n>\d{1,3})\s?(?:yo|y/o|yr|f|m)\b")
+_AGE_EN_SHORT = re.compile(r"(?:\b(?P<a>\d{1,3})\s?(?:yo|y/o|yr)|^\s*(?P<b>\d{1,3})\s?[fm])\b")
+_OLDEST = 125
 _YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
 _FEMALE = re.compile(
     r"女性|女孩|女宝|女士|我是女|[,。 ]女[,。 ]|^女[,。 ]|\bfemale\b|\bwoman\b|\bgirl\b|\blady\b"
@@ -108,15 +109,16 @@ _MALE = re.compile(
 
 
 def find_values(text: str) -> list[Value]:
-    """Vital signs and like values in normalised text, the first of each name."""
-    found: dict[str, Value] = {}
+    """Vital signs and like values in normalised text, in order; no two overlap."""
+    found: list[Value] = []
 
     def keep(name: str, number: float | None, start: int, end: int) -> None:
-        if number is None or name in found:
+        if number is None:
             return
         low, high = PLAUSIBLE[name]
-        if low <= number <= high:
-            found[name] = Value(name, round(number, 2), start, end)
+        taken = any(v.name == name and v.start < end and start < v.end for v in found)
+        if low <= number <= high and not taken:
+            found.append(Value(name, round(number, 2), start, end))
 
     for name, pattern, convert in _PATTERNS:
         for match in pattern.finditer(text):
@@ -129,23 +131,26 @@ def find_values(text: str) -> list[Value]:
         keep("systolic_bp", parse_number(match["s"]), *match.span())
         if match["d"]:
             keep("diastolic_bp", parse_number(match["d"]), *match.span())
-    return sorted(found.values(), key=lambda v: v.start)
+    return sorted(found, key=lambda v: v.start)
 
 
-def find_age_years(text: str) -> float | None:
-    """The first stated age in years, from normalised text."""
-    if match := _AGE_MONTHS_ZH.search(text):
+def find_ages_years(text: str) -> list[float]:
+    """Every stated age in years, from normalised text, in order and each once."""
+    found: list[tuple[int, float]] = []
+    for match in _AGE_MONTHS_ZH.finditer(text):
         months = parse_number(match["n"] or match["n2"])
-        half = match["half"] or match["half2"]
-        return None if months is None else (months + (0.5 if half else 0)) / 12
-    if match := _AGE_YEARS.search(text):
+        if months is not None:
+            half = 0.5 if match["half"] or match["half2"] else 0.0
+            found.append((match.start(), (months + half) / 12))
+    for match in _AGE_YEARS.finditer(text):
         years = parse_number(match["n"])
-        return None if years is None else years + (0.5 if match["half"] else 0)
-    if match := _AGE_EN.search(text):
-        return float(match["n"]) * _YEARS[(match["unit"] or "y")[0]]
-    if match := _AGE_EN_SHORT.search(text):
-        return float(match["n"])
-    return None
+        if years is not None:
+            found.append((match.start(), years + (0.5 if match["half"] else 0.0)))
+    for match in _AGE_EN.finditer(text):
+        unit = _YEARS[(match["unit"] or "y")[0]]
+        found.append((match.start(), float(match["n"]) * unit))
+    found.extend((m.start(), float(m["a"] or m["b"])) for m in _AGE_EN_SHORT.finditer(text))
+    return list(dict.fromkeys(age for _, age in sorted(found) if age <= _OLDEST))
 
 
 def find_sex(text: str) -> Sex | None:

@@ -1,7 +1,8 @@
 """From a request to facts: what the patient has, had and denies, by the words and the numbers.
 
-Later words win over earlier ones, quick replies over words, measurements over both.
-A contradiction inside one message keeps the finding present and sends the case to review.
+A finding once present is given up only for a clear later "no" in words, and the case then goes
+to review; a question, a worry or a quick reply never takes it away. Of two values of one kind
+the worse one counts, and every stated age is judged. Caution costs a review, never an emergency.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Case:
     facts: Facts
     language: str
     contradictions: frozenset[str]
+    ages: tuple[float, ...] = ()
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -43,8 +45,8 @@ class Case:
 
     @property
     def understood(self) -> bool:
-        """Whether anything in the words was recognised at all."""
-        return bool(self.present) or bool(self.facts.history)
+        """Whether a complaint or a request was recognised in the words or the answers."""
+        return bool(self.present)
 
 
 class CaseReader:
@@ -79,14 +81,23 @@ class CaseReader:
                 said[finding.code] = _merge(earlier, observation)
                 for code in self._graded(finding):
                     said[code] = _merge(said.get(code), observation)
-            observations |= said
-        for code, status in request.answers.items():
-            if code in self._lexicon:
-                observations[code] = replace(
-                    observations.get(code, Observation(status)), status=status
+            for code, observation in said.items():
+                observations[code] = _later(
+                    code, observations.get(code), observation, contradictions
                 )
+        for code, status in request.answers.items():
+            known = observations.get(code)
+            if code not in self._lexicon:
+                continue
+            if known is not None and known.status == "present" and status != "present":
+                contradictions.add(code)
+            else:
+                observations[code] = replace(known or Observation(status), status=status)
         history |= self._named([*request.conditions, *request.medicines])
-        values = {v.name: v.value for r in readings for v in r.values} | request.vitals.numbers()
+        values = _worst(request, readings, contradictions)
+        ages = _ages(request, readings)
+        if len(ages) > 1:
+            contradictions.add("age")
         if values.get("temperature_c", 0.0) >= _FEVER_C and "fever" in self._lexicon:
             observations["fever"] = replace(
                 observations.get("fever", Observation("present")), status="present"
@@ -98,6 +109,7 @@ class CaseReader:
             facts=self._facts(request, readings, observations, history, values),
             language=request.language or _language(readings),
             contradictions=frozenset(contradictions),
+            ages=ages,
         )
 
     def _graded(self, finding: Finding) -> list[str]:
@@ -113,14 +125,12 @@ class CaseReader:
 
     def _is_the_patients(self, finding: Finding, speaks_for_self: bool) -> bool:
         """A relative's symptom is the patient's: people ask for their mothers and children."""
-        if finding.experiencer == "family" or finding.temporality == "past":
+        if finding.temporality == "past":
             return False
-        relatives_disease = (
-            finding.experiencer == "relative"
-            and speaks_for_self
-            and self._lexicon[finding.code].kind in _HISTORY_KINDS
-        )
-        return not relatives_disease
+        disease = self._lexicon[finding.code].kind in _HISTORY_KINDS
+        if finding.experiencer == "family":
+            return not disease
+        return not (disease and finding.experiencer == "relative" and speaks_for_self)
 
     def _is_history(self, finding: Finding, speaks_for_self: bool) -> bool:
         if finding.status != "present" or finding.experiencer == "family":
@@ -162,7 +172,7 @@ class CaseReader:
         history: set[str],
         values: dict[str, float],
     ) -> Facts:
-        stated_age = next((r.age_years for r in readings if r.age_years is not None), None)
+        ages = _ages(request, readings)
         stated_sex: Sex | None = next((r.sex for r in readings if r.sex is not None), None)
         pregnancy = observations.get("pregnancy")
         pregnant = request.pregnant
@@ -178,7 +188,7 @@ class CaseReader:
         if pregnant or postpartum:
             sex = "female"
         return Facts(
-            age_years=stated_age if request.age_years is None else request.age_years,
+            age_years=ages[0] if ages else None,
             sex=sex,
             pregnant=pregnant,
             postpartum=postpartum,
@@ -221,3 +231,54 @@ def _merge(earlier: Observation | None, later: Observation) -> Observation:
 def _language(readings: tuple[Reading, ...]) -> str:
     """The language of the last message that has one."""
     return next((r.language for r in reversed(readings) if r.language != "unknown"), "unknown")
+
+
+def _later(
+    code: str, known: Observation | None, said: Observation, contradictions: set[str]
+) -> Observation:
+    """What holds after another message: a question takes nothing back, a clear "no" does."""
+    if known is None or known.status == "unknown":
+        return said
+    if said.status == "unknown":
+        return known
+    if known.status == said.status:
+        return _merge(known, said)
+    if known.status == "present":
+        contradictions.add(code)
+    return said
+
+
+_USUAL = {
+    "heart_rate": 80.0, "respiratory_rate": 16.0, "systolic_bp": 120.0, "diastolic_bp": 80.0,
+    "temperature_c": 36.8, "spo2": 100.0, "glucose_mmol_l": 6.0, "pain_score": 0.0,
+    "gestation_weeks": 0.0,
+}  # fmt: skip
+"""Where each value usually lies: of two values the one farther from it is the worse."""
+_TOLERANCE = 0.1
+"""Relative difference from which a stated and a measured value contradict each other."""
+
+
+def _worst(
+    request: TriageRequest, readings: tuple[Reading, ...], contradictions: set[str]
+) -> dict[str, float]:
+    given: dict[str, list[float]] = {}
+    for reading in readings:
+        for value in reading.values:
+            given.setdefault(value.name, []).append(value.value)
+    for name, number in request.vitals.numbers().items():
+        if any(abs(v - number) > _TOLERANCE * abs(number) for v in given.get(name, ())):
+            contradictions.add(name)
+        given.setdefault(name, []).append(number)
+    return {
+        name: max(numbers, key=lambda v: abs(v - _USUAL[name])) for name, numbers in given.items()
+    }
+
+
+def _ages(request: TriageRequest, readings: tuple[Reading, ...]) -> tuple[float, ...]:
+    """Every age that was given, the request's first: whose it is may be unclear."""
+    stated = [age for reading in readings for age in reading.ages_years]
+    if request.age_years is not None:
+        # Speech rounds: "six years old" and 6.4 are one age.
+        stated = [a for a in stated if abs(a - (request.age_years or 0)) > max(1.0, 0.1 * a)]
+        stated.insert(0, request.age_years)
+    return tuple(dict.fromkeys(stated))

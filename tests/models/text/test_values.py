@@ -7,7 +7,7 @@ import pytest
 from models.text.durations import find_durations
 from models.text.normalise import normalise
 from models.text.numbers import parse_number
-from models.text.values import find_age_years, find_sex, find_values
+from models.text.values import find_ages_years, find_sex, find_values
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_chinese_numerals(text: str, number: float) -> None:
     ],
 )
 def test_ages(text: str, years: float | None) -> None:
-    assert find_age_years(normalise(text)) == pytest.approx(years)
+    assert find_ages_years(normalise(text)) == pytest.approx([] if years is None else [years])
 
 
 def test_sex_is_read_only_when_one_is_named() -> None:

@@ -72,9 +72,34 @@ def test_pregnancy_is_understood_and_makes_the_patient_female(reader: CaseReader
     assert found.facts.sex == "female"
 
 
-def test_measured_values_win_over_stated_ones(reader: CaseReader) -> None:
-    found = case(reader, "血压一百八", vitals=Vitals(systolic_bp=120))
-    assert found.facts.values["systolic_bp"] == 120
+def test_of_two_values_the_worse_counts_and_the_difference_is_said(reader: CaseReader) -> None:
+    found = case(reader, "血氧82", vitals=Vitals(spo2=98))
+    assert found.facts.values["spo2"] == 82
+    assert "spo2" in found.contradictions
+    again = case(reader, "早上血氧98，现在血氧82")
+    assert again.facts.values["spo2"] == 82
+
+
+def test_a_quick_reply_never_takes_a_present_finding_away(reader: CaseReader) -> None:
+    found = case(reader, "现在突然喘不上气", answers={"dyspnoea": "absent"})
+    assert status(found, "dyspnoea") == "present"
+    assert "dyspnoea" in found.contradictions
+
+
+def test_a_later_question_keeps_what_was_said(reader: CaseReader) -> None:
+    found = case(reader, "突然呼吸困难", "是不是呼吸困难就要去医院")
+    assert status(found, "dyspnoea") == "present"
+    assert found.facts.observations["dyspnoea"].sudden is True
+
+
+def test_known_facts_alone_do_not_make_words_understood(reader: CaseReader) -> None:
+    assert not case(reader, "我这里嘎嘎的", conditions=("高血压",), pregnant=True).understood
+
+
+def test_every_stated_age_is_kept(reader: CaseReader) -> None:
+    found = case(reader, "I am 35 years old, my 1-month-old baby has a fever of 39")
+    assert found.ages == (35.0, pytest.approx(1 / 12))
+    assert "age" in found.contradictions
 
 
 def test_a_severe_word_gives_the_severe_finding(reader: CaseReader) -> None:

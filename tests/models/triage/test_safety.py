@@ -67,6 +67,39 @@ def test_a_relative_who_plays_it_down_changes_nothing(task: TriageTask, text: st
     assert level(task, text) <= 2
 
 
+NEVER_LESS = [
+    ("my mother had a seizure just now and is unconscious", 1),
+    ("my father had crushing chest pain and passed out", 1),
+    ("家人有胸口压榨样疼痛，出冷汗", 1),
+    ("no known allergies, crushing chest pain and sweating", 1),
+    ("known diabetic with crushing chest pain and sweating", 1),
+    ("previously healthy man with crushing chest pain and sweating", 1),
+    ("过去1小时胸口压榨样疼痛，出冷汗", 1),
+    ("我很担心我现在胸口压榨样疼痛，出冷汗", 1),
+    ("I am worried about my crushing chest pain and cold sweats", 1),
+    ("if i breathe i have crushing chest pain and i am sweating", 1),
+    ("spo2 was 98 this morning, now spo2 is 82", 2),
+    ("bp 150/90 this morning, bp 70/40 now", 2),
+    ("I am 35 years old, my 1-month-old baby has a fever of 39", 2),
+    ("2个月大的宝宝发烧39度", 2),
+    ("我这里嘎嘎的", 3),
+]
+
+
+@pytest.mark.parametrize(("text", "most"), NEVER_LESS)
+def test_words_around_an_emergency_do_not_hide_it(task: TriageTask, text: str, most: int) -> None:
+    assert level(task, text) <= most
+
+
+def test_facts_and_answers_that_deny_nothing_never_lower_the_urgency(task: TriageTask) -> None:
+    alone = level(task, "我这里嘎嘎的")
+    assert level(task, "我这里嘎嘎的", conditions=("高血压",), medicines=("阿司匹林",)) <= alone
+    assert level(task, "2个月大的宝宝发烧39度", age_years=35) <= 2
+    assert level(task, "血压60/40，头晕", vitals=Vitals(systolic_bp=120)) <= 2
+    first = ("胸口压榨样疼痛，出冷汗", "我担心胸口压榨样疼痛，是不是出冷汗就是心梗")
+    assert task.read(TriageRequest(messages=first)).level == 1
+
+
 @pytest.mark.parametrize("sex", ["female", "male", None])
 @pytest.mark.parametrize("age", [25.0, 45.0, 80.0, None])
 @pytest.mark.parametrize(
