@@ -5,6 +5,10 @@ class ModelError(Exception):
     """Base of everything that can go wrong with a hosted model."""
 
 
+class ModelRunError(ModelError):
+    """The network failed on a batch. Says nothing of the input."""
+
+
 class UnknownModel(ModelError):
     """No model of that name or version is in the repository."""
 

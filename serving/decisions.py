@@ -132,6 +132,14 @@ def load(session: Session, decision_id: str) -> DecisionRecord:
     return _record(row, task_id)
 
 
+def note_view(db: Database, record: DecisionRecord, actor: str) -> None:
+    """Write down that somebody saw a decision."""
+    with db.write() as session:
+        audit.append(
+            session, at=db.clock.now(), actor=actor, action="decision.viewed", subject=record.id
+        )
+
+
 def list_for_consult(db: Database, consult_id: str) -> list[DecisionRecord]:
     """A consult's decisions, oldest first; empty for an unknown consult."""
     query = (

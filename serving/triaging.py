@@ -9,14 +9,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models.errors import ModelError
 from models.text.normalise import language_of
 from models.triage.request import TriageRequest
 from models.triage.result import TriageResult
 from serving import decisions
 from serving.decisions import DecisionRecord
-from serving.engine.engine import DeadlinePassed, EngineStopped
-from serving.engine.scheduler import Priority, QueueFull
+from serving.engine.scheduler import Priority
 from serving.errors import PayloadTooLarge, UnsupportedLanguage
 from serving.services import Services
 from serving.storage.codes import DecisionKind, Reason
@@ -34,15 +32,21 @@ class Triaged:
 
 
 def check_limits(services: Services, request: TriageRequest) -> None:
-    """Raise PayloadTooLarge or UnsupportedLanguage before any work is done."""
+    """Raise PayloadTooLarge or UnsupportedLanguage before any work is done.
+
+    Words in another script are refused only where nothing else speaks: vital signs, answers or
+    known diseases are judged by the rules whatever the language.
+    """
     settings = services.settings
     if sum(map(len, request.texts)) > settings.max_text_chars:
         raise PayloadTooLarge(f"at most {settings.max_text_chars} characters of text")
     if len(request.texts) > settings.max_messages:
         raise PayloadTooLarge(f"at most {settings.max_messages} messages")
     words = " ".join(request.texts)
+    vitals = request.vitals
+    facts = vitals.numbers() or vitals.consciousness or request.answers or request.conditions
     foreign = language_of(words) == "unknown" and any(c.isalpha() for c in words)
-    if foreign and not request.vitals.numbers():
+    if foreign and not facts:
         raise UnsupportedLanguage(
             f"write in Chinese or English; in an emergency call {settings.emergency_number} now"
         )
@@ -58,11 +62,12 @@ async def triage(
 ) -> Triaged:
     """Answer and record. `alongside` writes in the same transaction as the decision.
 
-    The rules answer before any queue. A model that is full, late or broken costs the
-    department ranking and nothing else: the answer then says so and names no model.
+    The rules judge before any queue. A model that is full, late or broken costs an emergency
+    its department ranking and nothing else; anything less urgent gets the error.
     """
     check_limits(services, request)
-    judged = services.triage.read(request)
+    # Reading is computation: in a thread, a long text does not hold up everybody else.
+    judged = await asyncio.to_thread(services.triage.read, request)
     urgent = judged.level <= 2
     outputs, queue_s, inference_s = None, 0.0, 0.0
     try:
@@ -74,10 +79,11 @@ async def triage(
         )
         outputs = inference.outputs
         queue_s, inference_s = inference.queue_s, inference.inference_s
-    except (QueueFull, DeadlinePassed, EngineStopped, ModelError):
+    except Exception:
+        # Whatever broke, an emergency is answered; the record names no model then.
         if not urgent:
             raise
-    result = services.triage.finish(judged, outputs)
+    result = await asyncio.to_thread(services.triage.finish, judged, outputs)
     record = await asyncio.to_thread(
         _record, services, request, result, user, consult_id, alongside
     )

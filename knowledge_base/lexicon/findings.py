@@ -6,6 +6,7 @@ validates them; it knows nothing of text.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -96,10 +97,8 @@ class Lexicon(Mapping[str, Concept]):
 def read_lexicon(folder: Path = FOLDER) -> Lexicon:
     """Read every file; raises ContentError for a bad entry, a twin code or a dangling link."""
     concepts: dict[str, Concept] = {}
-    versions = 0
     for path in sorted(folder.glob("*.yaml")):
         data = read_yaml(path)
-        versions += int(str(data["version"]))
         entries = data["findings"]
         if not isinstance(entries, list):
             raise ContentError(f"{path.name}: findings must be a list")
@@ -111,7 +110,10 @@ def read_lexicon(folder: Path = FOLDER) -> Lexicon:
             if concept.code in concepts:
                 raise ContentError(f"{path.name}: {concept.code} is defined twice")
             concepts[concept.code] = concept
-    return Lexicon(concepts, version=str(versions))
+    digest = hashlib.sha256()
+    for code in sorted(concepts):
+        digest.update(concepts[code].model_dump_json().encode())
+    return Lexicon(concepts, version=f"{len(concepts)}-{digest.hexdigest()[:12]}")
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ mentioned without a clear "no".
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -105,7 +106,11 @@ class RuleSet:
         self.red_flags = tuple(red_flags)
         self.dispositions = tuple(dispositions)
         self.by_id = {rule.id: rule for rule in (*red_flags, *dispositions)}
-        self.version = str(sum(rule.text.version for rule in self.by_id.values()))
+        # A hash of what the rules say: an edit without a new number is a new version too.
+        digest = hashlib.sha256()
+        for rule in sorted(self.by_id.values(), key=lambda r: r.id):
+            digest.update(rule.text.model_dump_json().encode())
+        self.version = f"{len(self.by_id)}-{digest.hexdigest()[:12]}"
 
     def judge(self, facts: Facts) -> Verdict:
         """Red flags first, the most urgent deciding; then self-care or routine rules.

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from models.backends import Tensor, Tensors
+from models.errors import ModelRunError
 
 ort.set_default_logger_severity(3)
 
@@ -34,5 +35,9 @@ class OnnxBackend:
         self.output_names = [o.name for o in self._session.get_outputs()]
 
     def run(self, inputs: Tensors) -> dict[str, Tensor]:
-        """See `Backend.run`."""
-        return dict(zip(self.output_names, self._session.run(None, dict(inputs)), strict=True))
+        """See `Backend.run`; raises ModelRunError when the network fails."""
+        try:
+            outputs = self._session.run(None, dict(inputs))
+        except Exception as error:
+            raise ModelRunError(type(error).__name__) from error
+        return dict(zip(self.output_names, outputs, strict=True))

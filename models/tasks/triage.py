@@ -1,7 +1,7 @@
 """The triage task: reads the case, lets the rules judge it, ranks departments by the model.
 
 `read` is the safety floor and needs no model: it answers inside the request, before any
-queue. `finish` works without outputs too, so an overloaded model never costs an answer.
+queue. `finish` works without outputs too, so a broken model never costs an emergency its answer.
 """
 
 from __future__ import annotations

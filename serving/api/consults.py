@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from models.triage.result import QuestionResult, TriageResult
-from serving.api.problems import as_error
+from serving.api.problems import preferred_language
 from serving.api.triage import timing_headers
 from serving.consulting import Profile, Reply, Turn, open_consult, take_turn
 from serving.errors import problem
@@ -80,7 +80,9 @@ async def post_message(
             try:
                 reply = await take_turn(services, consult, body, user)
             except Exception as error:
-                yield _event("problem", problem(as_error(error), request.url.path))
+                found = request.app.state.problems.note(request, error)
+                language = preferred_language(request)
+                yield _event("problem", problem(found, request.url.path, language=language))
                 return
             answer = _answer(reply)
             yield _event("urgency", answer.result.disposition.model_dump(mode="json"))

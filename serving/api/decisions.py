@@ -72,14 +72,7 @@ async def events(
 
 def _read(db: Database, decision_id: str, user: User) -> DecisionAnswer:
     found = decisions.get(db, decision_id)
-    with db.write() as session:
-        audit.append(
-            session,
-            at=db.clock.now(),
-            actor=user.id,
-            action="decision.viewed",
-            subject=found.id,
-        )
+    decisions.note_view(db, found, user.id)
     return DecisionAnswer(
         id=found.id,
         kind=found.kind,

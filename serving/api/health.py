@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from knowledge_base.language import Bilingual
 from models.manifest import Metric
-from serving.errors import NotFound
+from serving.errors import ModelUnavailable, NotFound
 from serving.security import allow, services_of
 from serving.users import Permission, User
 
@@ -49,6 +49,8 @@ async def live() -> Health:
 @router.get("/health/ready")
 async def ready(request: Request) -> Health:
     """Models are warm and the database answers."""
+    if not services_of(request).engine.alive:
+        raise ModelUnavailable("a model's worker has ended")
     await asyncio.to_thread(_ping, request)
     return Health()
 

@@ -60,9 +60,9 @@ async def post_study(
 
 
 @router.get("/v1/imaging/studies/{decision_id}")
-async def get_study(decision_id: str, request: Request, _user: Reader) -> StudyAnswer:
-    """A recorded study."""
-    record = await asyncio.to_thread(_study, request, decision_id)
+async def get_study(decision_id: str, request: Request, user: Reader) -> StudyAnswer:
+    """A recorded study. The view is audited, as that of its pictures is."""
+    record = await asyncio.to_thread(_study, request, decision_id, user)
     result: dict[str, Any] = dict(record.result)
     return StudyAnswer(
         decision_id=record.id,
@@ -74,29 +74,31 @@ async def get_study(decision_id: str, request: Request, _user: Reader) -> StudyA
 
 @router.get("/v1/imaging/studies/{decision_id}/heatmap.png")
 async def get_heatmap(
-    decision_id: str, request: Request, _user: Reader, image: Annotated[int, Query(ge=0)] = 0
+    decision_id: str, request: Request, user: Reader, image: Annotated[int, Query(ge=0)] = 0
 ) -> Response:
     """Where the model looked, over the image. NotFound when there was no score."""
-    return await asyncio.to_thread(_picture, request, decision_id, image, "heatmap")
+    return await asyncio.to_thread(_picture, request, decision_id, user, image, "heatmap")
 
 
 @router.get("/v1/imaging/studies/{decision_id}/image.png")
 async def get_image(
-    decision_id: str, request: Request, _user: Reader, image: Annotated[int, Query(ge=0)] = 0
+    decision_id: str, request: Request, user: Reader, image: Annotated[int, Query(ge=0)] = 0
 ) -> Response:
     """The image as it was read: pixels only, without any header of the upload."""
-    return await asyncio.to_thread(_picture, request, decision_id, image, "image")
+    return await asyncio.to_thread(_picture, request, decision_id, user, image, "image")
 
 
-def _study(request: Request, decision_id: str) -> DecisionRecord:
-    record = decisions.get(services_of(request).db, decision_id)
+def _study(request: Request, decision_id: str, user: User) -> DecisionRecord:
+    db = services_of(request).db
+    record = decisions.get(db, decision_id)
     if record.kind is not DecisionKind.IMAGING:
         raise NotFound("no such study")
+    decisions.note_view(db, record, user.id)
     return record
 
 
-def _picture(request: Request, decision_id: str, number: int, kind: str) -> Response:
-    stored: dict[str, Any] = dict(_study(request, decision_id).input)
+def _picture(request: Request, decision_id: str, user: User, number: int, kind: str) -> Response:
+    stored: dict[str, Any] = dict(_study(request, decision_id, user).input)
     images = stored["images"]
     if number >= len(images) or images[number][kind] is None:
         raise NotFound(f"no such {kind}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ from serving.storage.canonical import dumps
 log = structlog.get_logger()
 
 _MACHINE_PATHS = ("/v1/", "/v2/", "/health/", "/metrics", "/openapi.json", "/static/")
+_PLAIN_NAME = re.compile(r"[a-z][a-z_]{0,40}")
 _BY_STATUS: dict[int, type[FenzhenError]] = {
     401: Unauthenticated,
     404: NotFound,
@@ -53,6 +55,11 @@ def preferred_language(request: Request) -> Language:
     return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
 
 
+def _step(part: int | str) -> str:
+    """A step of a JSON pointer; a key that is no plain name may be the caller's own words."""
+    return str(part) if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "*"
+
+
 def as_error(error: Exception) -> FenzhenError:
     """The service's own error for anything that a route can raise. Holds no patient text."""
     if isinstance(error, RequestValidationError):
@@ -60,7 +67,7 @@ def as_error(error: Exception) -> FenzhenError:
             "the request does not fit its description",
             errors=[
                 FieldError(
-                    "/" + "/".join(map(str, fault["loc"][1:])),
+                    "/" + "/".join(map(_step, fault["loc"][1:])),
                     # Messages of pydantic name limits and types; those that quote are cut.
                     str(fault["msg"]).split(", input", 1)[0],
                 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from models.backends import Backend, Tensor, Tensors
 from models.batching import cost_of, join, split
-from models.errors import UnknownModel
+from models.errors import ModelRunError, UnknownModel
 from serving.engine.metrics import EngineMetrics
 from serving.engine.scheduler import Job, Limits, Priority, QueueFull, Scheduler
 
@@ -99,6 +99,11 @@ class ModelQueue:
             self._scheduler.cancel(key)
             self._requests.pop(key, None)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the workers run."""
+        return not any(worker.done() for worker in self._workers)
+
     def stop(self) -> None:
         """Take nothing new from now on."""
         self._stopping = True
@@ -138,16 +143,20 @@ class ModelQueue:
         live: list[tuple[Job, _Waiting]],
         started: float,
     ) -> None:
-        batch = join([waiting.tensors for _, waiting in live])
-        rows = [next(iter(w.tensors.values())).shape[0] for _, w in live]
-        for job, _ in live:
-            self._metrics.queue_seconds.labels(self.name, job.priority.name).observe(
-                started - job.enqueued
-            )
-        self._metrics.batch_size.labels(self.name).observe(len(live))
         try:
+            batch = join([waiting.tensors for _, waiting in live])
+            rows = [next(iter(w.tensors.values())).shape[0] for _, w in live]
+            for job, _ in live:
+                self._metrics.queue_seconds.labels(self.name, job.priority.name).observe(
+                    started - job.enqueued
+                )
+            self._metrics.batch_size.labels(self.name).observe(len(live))
             outputs = await loop.run_in_executor(self._pool, self.backend.run, batch)
+            parts = split(outputs, rows)
+            if len(parts) != len(live):
+                raise ModelRunError("the network answered fewer rows than it was asked")
         except Exception as error:
+            # Nothing may end the worker: those who wait behind this batch still need it.
             for _, waiting in live:
                 if not waiting.future.done():
                     waiting.future.set_exception(error)
@@ -155,7 +164,7 @@ class ModelQueue:
         took = self._clock() - started
         self._scheduler.served(took)
         self._metrics.inference_seconds.labels(self.name).observe(took)
-        for (job, waiting), part in zip(live, split(outputs, rows), strict=True):
+        for (job, waiting), part in zip(live, parts, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(Inference(part, started - job.enqueued, took))
 
@@ -175,6 +184,11 @@ class Engine:
     def models(self) -> tuple[str, ...]:
         """Names of the hosted models."""
         return tuple(self._queues)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every model's workers run."""
+        return all(queue.alive for queue in self._queues.values())
 
     async def infer(
         self,
