@@ -151,6 +151,7 @@ def kb_search(
     from knowledge_base.search.index import KnowledgeIndex
     from models.backends.onnx import OnnxBackend
     from models.embedder import HostedEmbedder
+    from models.errors import ModelError
     from models.repository import ModelRepository
     from models.tasks.embedding import EmbeddingTask
     from models.text.normalise import language_of
@@ -158,7 +159,12 @@ def kb_search(
 
     if language not in (None, "zh", "en"):
         raise _fail("language is zh or en")
-    entry = ModelRepository(Settings().models).get("embedding")
+    settings = Settings()
+    repository = ModelRepository(settings.models, allow_noncommercial=settings.allow_noncommercial)
+    try:
+        entry = repository.get("embedding")
+    except ModelError as error:
+        raise _fail(str(error)) from error
     embedder = HostedEmbedder(EmbeddingTask(entry.manifest), OnnxBackend(entry.network))
     index = KnowledgeIndex.build(embedder)
     wanted = language or ("en" if language_of(query) == "en" else "zh")
@@ -268,6 +274,7 @@ def audit_verify(as_json: AsJson = False) -> None:
 @app.command()
 def replay(decision: Annotated[str, typer.Argument(help="Id of a triage decision")]) -> None:
     """Compute a recorded triage again and compare; exit 1 when the answer differs."""
+    from models.errors import ModelError
     from serving import decisions
     from serving.errors import FenzhenError
     from serving.replay import replay_triage
@@ -280,6 +287,8 @@ def replay(decision: Annotated[str, typer.Argument(help="Id of a triage decision
         differences = replay_triage(record, settings)
     except FenzhenError as error:
         raise _fail(error.detail or error.code) from error
+    except ModelError as error:
+        raise _fail(str(error)) from error
     if differences:
         raise _fail("differs in " + ", ".join(differences))
     out.print("The same answer.")

@@ -15,6 +15,7 @@ from models.triage.request import TriageRequest, Vitals
 from models.triage.result import QuestionResult, TriageResult
 from serving.errors import Conflict, InvalidInput
 from serving.services import Services
+from serving.settings import Settings
 from serving.storage import consults
 from serving.storage.canonical import Json
 from serving.storage.codes import ConsultStatus
@@ -80,6 +81,7 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
     messages = [t["text"] for t in turns if t["role"] == "patient" and t["text"]]
     if not messages:
         raise InvalidInput("say first what is wrong")
+    messages = _newest(messages, services.settings)
     request = TriageRequest(messages=tuple(messages), answers=answers, **_profile(state["profile"]))
     asked = state["asked"]
     updated: list[Consult] = []
@@ -90,7 +92,9 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
         if result.disposition.level == 1 or result.crisis:
             following = None
         question.append(following)
-        emergency = result.disposition.level <= 2 or result.crisis
+        # Once an emergency, a person has to end it: the chat never talks itself out of one.
+        before = consult.status is ConsultStatus.EMERGENCY
+        emergency = before or result.disposition.level <= 2 or result.crisis
         updated.append(
             consults.save(
                 services.db,
@@ -111,6 +115,18 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
 
     done = await triage(services, request, user, consult_id=consult.id, alongside=alongside)
     return Reply(updated[0], done, question[0])
+
+
+def _newest(messages: list[str], settings: Settings) -> list[str]:
+    """The newest messages that fit the limits: a long talk must still hear what comes last."""
+    kept: list[str] = []
+    room = settings.max_text_chars
+    for message in reversed(messages[-settings.max_messages :]):
+        if kept and len(message) > room:
+            break
+        kept.append(message)
+        room -= len(message)
+    return kept[::-1]
 
 
 async def open_consult(services: Services, profile: Profile, user: User) -> consults.NewConsult:

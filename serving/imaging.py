@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.imaging.decode import DecodedImage, DecodeLimits, decode
+from models.imaging.decode import DecodeLimits, decode
 from models.imaging.heatmap import overlay_png
 from models.imaging.picture import to_png
 from models.tasks.imaging import ImagingRequest, ImagingResult, ImagingTask
@@ -35,6 +35,7 @@ class Study:
 @dataclass(frozen=True)
 class _Opinion:
     result: ImagingResult
+    source_format: str
     image_png: bytes
     heatmap_png: bytes | None
     queue_s: float
@@ -64,11 +65,13 @@ async def read_study(
         max_bytes=services.settings.max_image_bytes,
         max_pixels=services.settings.max_image_pixels,
     )
-    images = [await asyncio.to_thread(decode, data, limits) for data in files]
-    opinions = [
-        await _opinion(services, task, ImagingRequest(image, age_years)) for image in images
-    ]
-    record = await asyncio.to_thread(_record, services, task, opinions, images, age_years, user)
+    opinions = []
+    for data in files:
+        # One at a time: eight pictures of the largest size must not stand in memory together.
+        image = await asyncio.to_thread(decode, data, limits)
+        opinions.append(await _opinion(services, task, ImagingRequest(image, age_years)))
+        del image
+    record = await asyncio.to_thread(_record, services, task, opinions, age_years, user)
     return Study(
         record,
         tuple(o.result for o in opinions),
@@ -98,28 +101,27 @@ async def _opinion(services: Services, task: ImagingTask, request: ImagingReques
                 margin=task.margin,
             )
     image = await asyncio.to_thread(to_png, request.image.pixels)
-    return _Opinion(result, image, heatmap, queue_s, inference_s)
+    return _Opinion(result, request.image.source_format, image, heatmap, queue_s, inference_s)
 
 
 def _record(
     services: Services,
     task: ImagingTask,
     opinions: Sequence[_Opinion],
-    images: Sequence[DecodedImage],
     age_years: float | None,
     user: User,
 ) -> DecisionRecord:
     # Blobs first: a crash after them leaves unreferenced pixels, never a record without its image.
     # Only pixels are kept, drawn anew: no header of an upload is ever stored.
     kept: list[dict[str, Any]] = []
-    for opinion, image in zip(opinions, images, strict=True):
+    for opinion in opinions:
         pixels = services.blobs.put(opinion.image_png, "image/png").sha256
         heat = opinion.heatmap_png
         kept.append(
             {
                 "image": pixels,
                 "heatmap": None if heat is None else services.blobs.put(heat, "image/png").sha256,
-                "format": image.source_format,
+                "format": opinion.source_format,
             }
         )
     results = [opinion.result for opinion in opinions]

@@ -29,7 +29,6 @@ SECURITY_HEADERS = {
         "frame-ancestors 'none'"
     ),
 }
-# The interactive API description needs its own script and style from this server.
 _UNCACHED = ("/v1/", "/console", "/chat")
 
 

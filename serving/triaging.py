@@ -38,18 +38,17 @@ def check_limits(services: Services, request: TriageRequest) -> None:
     known diseases are judged by the rules whatever the language.
     """
     settings = services.settings
+    urgent = f"in an emergency call {settings.emergency_number} now"
     if sum(map(len, request.texts)) > settings.max_text_chars:
-        raise PayloadTooLarge(f"at most {settings.max_text_chars} characters of text")
+        raise PayloadTooLarge(f"at most {settings.max_text_chars} characters of text; {urgent}")
     if len(request.texts) > settings.max_messages:
-        raise PayloadTooLarge(f"at most {settings.max_messages} messages")
+        raise PayloadTooLarge(f"at most {settings.max_messages} messages; {urgent}")
     words = " ".join(request.texts)
     vitals = request.vitals
     facts = vitals.numbers() or vitals.consciousness or request.answers or request.conditions
     foreign = language_of(words) == "unknown" and any(c.isalpha() for c in words)
     if foreign and not facts:
-        raise UnsupportedLanguage(
-            f"write in Chinese or English; in an emergency call {settings.emergency_number} now"
-        )
+        raise UnsupportedLanguage(f"write in Chinese or English; {urgent}")
 
 
 async def triage(

@@ -122,7 +122,7 @@ def _decode_raster(
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
-        except (OSError, SyntaxError, ValueError, IndexError) as error:
+        except Exception as error:  # Pillow raises what its parsers meet: struct.error, TypeError …
             raise ImageRejected("truncated", "the image data is damaged or cut off") from error
         if _has_alpha(upright):
             found.append("alpha_dropped")

@@ -126,22 +126,52 @@ def _unit_range(
     finite = np.nan_to_num(values)
     seen = finite if padding is None else finite[~padding]
     low, high = float(seen.min()), float(seen.max())
+    if not np.isfinite(high - low):
+        raise ImageRejected("truncated", "the rescaled values are beyond any picture")
     if high <= low:
         return np.zeros_like(finite, dtype=np.float32)
     scaled: npt.NDArray[np.float32] = np.clip((finite - low) / (high - low), 0.0, 1.0)
     return scaled.astype(np.float32)
 
 
+# Defined terms of DICOM PS3.3 and PS3.16 (CID 29, CID 4, CID 4010), those that occur here.
+_SEXES = frozenset({"F", "M", "O"})
+_MODALITIES = frozenset(
+    """
+    CR CT DX ES GM IO MG MR NM OCT OP OT PT PX RF RG SC SM US XA XC
+    """.split()  # noqa: SIM905
+)
+_BODY_PARTS = frozenset(
+    """
+    ABDOMEN ANKLE ARM BREAST CHEST CLAVICLE CSPINE ELBOW EXTREMITY EYE FEMUR FINGER FOOT HAND
+    HEAD HEART HIP HUMERUS JAW KNEE LEG LSPINE LUNG NECK PELVIS RIBS SHOULDER SKIN SKULL SPINE
+    STERNUM TSPINE THORAX WHOLEBODY WRIST
+    """.split()  # noqa: SIM905
+)
+_VIEWS = frozenset(
+    """
+    AP PA LL RL LLO RLO LPO RPO LAO RAO LLD RLD
+    """.split()  # noqa: SIM905
+)
+_OLDEST_YEARS = 125.0
+
+
 def _metadata(dataset: Dataset) -> DicomMetadata:
     burned = _text(dataset, "BurnedInAnnotation")
     return DicomMetadata(
         age_years=_age(dataset),
-        sex=_text(dataset, "PatientSex"),
-        modality=_text(dataset, "Modality"),
-        body_part=_text(dataset, "BodyPartExamined"),
-        view_position=_text(dataset, "ViewPosition"),
+        sex=_known(dataset, "PatientSex", _SEXES),
+        modality=_known(dataset, "Modality", _MODALITIES),
+        body_part=_known(dataset, "BodyPartExamined", _BODY_PARTS),
+        view_position=_known(dataset, "ViewPosition", _VIEWS),
         burned_in={"YES": True, "NO": False}.get(burned or ""),
     )
+
+
+def _known(dataset: Dataset, keyword: str, codes: frozenset[str]) -> str | None:
+    """A code of the standard; anything else is OTHER, for it may be somebody's name."""
+    value = _text(dataset, keyword)
+    return value if value is None or value in codes else "OTHER"
 
 
 def _text(dataset: Dataset, keyword: str) -> str | None:
@@ -161,7 +191,8 @@ def _age(dataset: Dataset) -> float | None:
     """PatientAge (nnnD, nnnW, nnnM, nnnY), else study date less birth date; None when absurd."""
     stated = _text(dataset, "PatientAge")
     if stated and stated[:-1].isdigit() and stated[-1] in _UNITS_PER_YEAR:
-        return round(int(stated[:-1]) / _UNITS_PER_YEAR[stated[-1]], 2)
+        years = round(int(stated[:-1]) / _UNITS_PER_YEAR[stated[-1]], 2)
+        return years if years <= _OLDEST_YEARS else None
     born, taken = _day(dataset, "PatientBirthDate"), _day(dataset, "StudyDate")
     if born is None or taken is None or taken < born:
         return None

@@ -27,6 +27,8 @@ Abstention = Literal[
     "age_contradiction",
     "wrong_modality",
     "wrong_body_part",
+    "wrong_view",
+    "burned_in_text",
     "unfit_image",
     "out_of_distribution",
     "undecided",
@@ -52,6 +54,14 @@ ABSTENTIONS: dict[Abstention, Bilingual] = {
         "zh": "检查部位不是模型所需的部位。",
         "en": "This body part is not the one that the model reads.",
     },
+    "wrong_view": {
+        "zh": "投照体位不是正位。",
+        "en": "This is not a frontal view.",
+    },
+    "burned_in_text": {
+        "zh": "图像中标明含有烧录文字，可能含个人信息，不作评分。",
+        "en": "The file says that text is burned into the picture: it may name somebody.",
+    },
     "unfit_image": {
         "zh": "图像质量不足以判读。",
         "en": "The picture is not fit to be read.",
@@ -71,6 +81,7 @@ DEVICE_LABEL: Bilingual = {
     "before a physician has signed.",
 }
 _AGE_TOLERANCE_YEARS = 1.0
+_FRONTAL = frozenset({"AP", "PA"})
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,10 @@ class ImagingTask:
             found.append("wrong_modality")
         if body_part and population.body_parts and body_part not in population.body_parts:
             found.append("wrong_body_part")
+        if metadata.view_position is not None and metadata.view_position not in _FRONTAL:
+            found.append("wrong_view")
+        if metadata.burned_in:
+            found.append("burned_in_text")
         if any(issue.fatal for issue in check_quality(request.image)):
             found.append("unfit_image")
         return tuple(found)  # type: ignore[arg-type]

@@ -15,9 +15,10 @@ from knowledge_base.rules.facts import Severity, Sex, Status
 from models.text.context import ContextReader, Experiencer, Temporality
 from models.text.durations import Duration, find_durations
 from models.text.matcher import Matcher, Mention, matcher
-from models.text.normalise import language_of, normalise
+from models.text.normalise import language_of, normalise, visible
 from models.text.values import Value, find_ages_years, find_sex, find_values
 
+_REACH = 200
 _SENTENCE = re.compile(r"[。!?;\n]|\.(?!\d)")
 
 
@@ -60,6 +61,8 @@ class Reader:
 
     def read(self, text: str) -> Reading:
         """Findings, values, age, sex and language of one text."""
+        original = text
+        text, places = visible(text)
         folded = normalise(text)
         language = language_of(text)
         mentions = self._matcher.find(text)
@@ -78,9 +81,9 @@ class Reader:
                     status=context.status,
                     experiencer=context.experiencer,
                     temporality=context.temporality,
-                    start=mention.start,
-                    end=mention.end,
-                    text=text[mention.start : mention.end],
+                    start=places[mention.start],
+                    end=places[mention.end - 1] + 1,
+                    text=original[places[mention.start] : places[mention.end - 1] + 1],
                     severity=context.severity,
                     sudden=context.sudden,
                     worsening=context.worsening,
@@ -88,7 +91,7 @@ class Reader:
                 )
             )
         return Reading(
-            text=text,
+            text=original,
             language=language,
             findings=tuple(findings),
             values=tuple(find_values(folded)),
@@ -98,12 +101,13 @@ class Reader:
 
 
 def _around(text: str, mention: Mention) -> str:
-    """The sentence around a mention."""
-    start = 0
-    for match in _SENTENCE.finditer(text, 0, mention.start):
+    """The sentence around a mention, at most `_REACH` characters either way."""
+    first = max(0, mention.start - _REACH)
+    start = first
+    for match in _SENTENCE.finditer(text, first, mention.start):
         start = match.end()
-    end = _SENTENCE.search(text, mention.end)
-    return text[start : end.start() if end else len(text)]
+    end = _SENTENCE.search(text, mention.end, mention.end + _REACH)
+    return text[start : end.start() if end else mention.end + _REACH]
 
 
 def _duration_of(

@@ -57,3 +57,21 @@ def language_of(text: str) -> str:
     if chinese == 0 and latin == 0:
         return "unknown"
     return "zh" if chinese * 4 >= latin else "en"
+
+
+def visible(text: str) -> tuple[str, list[int]]:
+    """The text without invisible characters, and where each character of it stood.
+
+    Zero-width and soft-hyphen characters come by copy and paste and would break words; other
+    control characters become a space.
+    """
+    characters: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        category = unicodedata.category(character)
+        if category == "Cf":
+            continue
+        plain = " " if category == "Cc" and character not in "\n\t\r" else character
+        characters.append(plain)
+        places.append(place)
+    return "".join(characters), places

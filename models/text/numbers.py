@@ -7,9 +7,12 @@ import re
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0, "俩": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
 
-CHINESE_NUMBER = r"[零〇一二两俩三四五六七八九十百千半几]+"
-NUMBER = rf"(?:\d+(?:\.\d+)?|{CHINESE_NUMBER})"
-"""Regular expression of a number in digits or Chinese numerals."""
+_CHINESE = "零〇一二两俩三四五六七八九十百千半几"
+NUMBER = rf"(?:(?<![\d.])\d{{1,5}}(?:\.\d{{1,3}})?|(?<![{_CHINESE}])[{_CHINESE}]{{1,8}})"
+"""Regular expression of a number in digits or Chinese numerals.
+
+Bounded and anchored at its own start, so that a page of digits costs no more than one number.
+"""
 
 
 def parse_number(text: str) -> float | None:

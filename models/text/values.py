@@ -54,7 +54,7 @@ _NOT_TIME = (
     r"sec|min|hour|hr|day|week|month|year)|-year)"
 )
 _EN_START = r"(?<![a-z])"
-_SEP = r"\s*(?:是|为|有|到了|到|高达|大概|大约|约|只有|才|of|is|was|at|:|=|~)*\s*"
+_SEP = r"\s{0,3}(?:是|为|有|到了|到|高达|大概|大约|约|只有|才|of|is|was|at|:|=|~){0,3}\s{0,3}"
 _PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float], float]]] = [
     ("temperature_c", re.compile(
         rf"(?:体温|发烧|发热|烧|高烧|高热|温度|{_EN_START}(?:temperature|temp|t|fever)){_SEP}"
@@ -63,7 +63,8 @@ _PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float], float]]] = [
     ("temperature_c", re.compile(
         rf"(?P<n>{_N})\s*(?:度|℃|°|˚)(?P<tail>[\d一二三四五六七八九半])?(?!角|数|近视|烧伤|烫伤)"),
      _celsius),
-    ("temperature_c", re.compile(r"(?P<n>\d{2,3}(?:\.\d+)?)\s*(?:f|c|degrees)(?![a-z])"), _celsius),
+    ("temperature_c", re.compile(
+        r"(?<![\d.])(?P<n>\d{2,3}(?:\.\d{1,3})?)\s{0,3}(?:f|c|degrees)(?![a-z])"), _celsius),
     ("heart_rate", re.compile(
         rf"(?:心率|脉搏|心跳|{_EN_START}(?:heart rate|pulse(?: rate)?|hr)){_SEP}"
         rf"(?P<n>{_N}){_NOT_TIME}"), float),
@@ -80,7 +81,8 @@ _PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float], float]]] = [
     ("gestation_weeks", re.compile(
         rf"(?:怀孕|孕|妊娠)(?:了|已经|快|约)*(?P<n>{_N})(?:多)?(?:周|w)"), float),
     ("gestation_weeks", re.compile(
-        r"(?P<n>\d+)\s*(?:weeks|wks|week)\s*(?:pregnant|gestation|of pregnancy)"), float),
+        r"(?<!\d)(?P<n>\d{1,2})\s{0,3}(?:weeks|wks|week)\s{0,3}"
+        r"(?:pregnant|gestation|of pregnancy)"), float),
     ("gestation_weeks", re.compile(r"pregnant\D{0,12}?(?P<n>\d+)\s*(?:weeks|wks|week)"), float),
 ]  # fmt: skip
 _PRESSURE = re.compile(
@@ -93,8 +95,12 @@ _AGE_MONTHS_ZH = re.compile(
     rf"|(?:宝宝|宝贝|婴儿|孩子|小孩|娃|女儿|儿子)(?:才|刚|刚满|满|已经|现在|今年)*"
     rf"(?P<n2>{_N})个(?P<half2>半)?月(?!前|没|以来|了)"
 )
+_AGE_DAYS_ZH = re.compile(
+    rf"(?:宝宝|宝贝|新生儿|婴儿|孩子|娃|出生|生下来|小儿)(?:才|刚|刚满|满|已经|现在|出生|生下来)*"
+    rf"(?P<n>{_N})(?P<unit>天|日|周)(?!前|没|以来|了)|(?P<n2>{_N})(?P<unit2>天|周)大"
+)
 _AGE_EN = re.compile(
-    r"(?P<n>\d+(?:\.\d+)?)[\s-]*(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
+    r"(?<![\d.])(?P<n>\d{1,3}(?:\.\d{1,2})?)[\s-]{0,3}(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
     r"[\s-]*(?:old|/o|y/?o)\b"
 )
 _AGE_EN_SHORT = re.compile(r"(?:\b(?P<a>\d{1,3})\s?(?:yo|y/o|yr)|^\s*(?P<b>\d{1,3})\s?[fm])\b")
@@ -142,6 +148,11 @@ def find_ages_years(text: str) -> list[float]:
         if months is not None:
             half = 0.5 if match["half"] or match["half2"] else 0.0
             found.append((match.start(), (months + half) / 12))
+    for match in _AGE_DAYS_ZH.finditer(text):
+        count = parse_number(match["n"] or match["n2"])
+        if count is not None:
+            days = count * (7 if (match["unit"] or match["unit2"]) == "周" else 1)
+            found.append((match.start(), days / 365.25))
     for match in _AGE_YEARS.finditer(text):
         years = parse_number(match["n"])
         if years is not None:

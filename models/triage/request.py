@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from knowledge_base.language import Language
 from knowledge_base.rules.facts import Consciousness, Sex, Status
+from models.text.normalise import visible
 from models.text.values import PLAUSIBLE
 
 
@@ -71,11 +72,13 @@ class TriageRequest(BaseModel):
     medicines: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
         default=(), max_length=50, description="Current medicines, as codes or in words."
     )
-    answers: dict[str, Status] = Field(default_factory=dict, max_length=64)
+    answers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,80}$")], Status] = Field(
+        default_factory=dict, max_length=64
+    )
 
     @model_validator(mode="after")
     def _something_said(self) -> TriageRequest:
-        if not self.texts:
+        if not any(visible(text)[0].strip() for text in self.texts):
             raise ValueError("text or messages must say something")
         if self.text and self.messages:
             raise ValueError("give text or messages, not both")

@@ -294,5 +294,5 @@ def _read_cursor(cursor: str) -> tuple[int, datetime, str]:
         if moment.tzinfo is None:
             raise ValueError("naive")
         return int(priority), moment, str(task_id)
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         raise InvalidInput(errors=[FieldError("/cursor", "not a cursor of this list")]) from None

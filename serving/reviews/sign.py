@@ -16,7 +16,7 @@ from serving.reviews import tasks
 from serving.reviews.machine import Move
 from serving.reviews.queue import require_lease
 from serving.reviews.signatures import Signature, signature_of
-from serving.storage.codes import DecisionStatus, Outcome, OverrideReason
+from serving.storage.codes import DecisionKind, DecisionStatus, Outcome, OverrideReason
 from serving.storage.database import Database
 from serving.storage.tables import SignatureRow
 from serving.users import Permission, User
@@ -78,11 +78,14 @@ def _close(
     correction: Correction,
 ) -> Signature:
     words = (comment or "").strip() or None
+    if words is not None and not any(c.isalnum() for c in words):
+        words = None
     _check(reason, words, correction)
     now = db.clock.now()
     with db.write() as session:
         physician = users.require_now(session, reader, Permission.REVIEW_SIGN)
         row = tasks.lock(session, task_id)
+        _check_kind(row.decision.kind, correction)
         row.state = require_lease(row, move, physician, token, now)
         row.lease_expires_at = None
         row.decision.status = DecisionStatus(row.state.value)
@@ -119,6 +122,14 @@ def _close(
             },
         )
         return signature_of(signature)
+
+
+def _check_kind(kind: DecisionKind, correction: Correction) -> None:
+    """A label corrects an image, a disposition or a department a triage, and nothing else."""
+    imaging = kind is DecisionKind.IMAGING
+    triage_parts = correction.disposition is not None or correction.departments is not None
+    if (imaging and triage_parts) or (not imaging and correction.label is not None):
+        raise InvalidInput("the correction does not fit this kind of decision")
 
 
 def _check(reason: OverrideReason | None, comment: str | None, correction: Correction) -> None:

@@ -6,6 +6,8 @@ age and insurer; the Chinese and the English version of a case get the same urge
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from models.repository import ModelRepository
@@ -83,6 +85,20 @@ NEVER_LESS = [
     ("I am 35 years old, my 1-month-old baby has a fever of 39", 2),
     ("2个月大的宝宝发烧39度", 2),
     ("我这里嘎嘎的", 3),
+    ("胸\u200b口压榨样疼痛30分钟，出\u200b冷汗", 1),
+    ("ch\u00adest pain, crushing, and sweating", 1),
+    ("宝宝20天，体温38.6", 2),
+    ("我把一整瓶扑热息痛都吃了", 1),
+    ("I took 40 paracetamol tablets", 1),
+    ("被狗咬断了手指，血喷出来止不住", 1),
+    ("I don't deny chest pain, it is crushing and goes to my arm", 2),
+    ("I can't feel between my legs and I've wet myself, back pain", 2),
+    ("我爸爸突然说不清楚话，嘴角往一边流口水", 1),
+    ("Vomiting what looks like coffee grounds, light-headed", 2),
+    ("My throat is closing up after a bee sting", 1),
+    ("没法呼吸了", 2),
+    ("后背撕裂样剧痛，大汗", 2),
+    ("哮喘犯了，喷了药也没用，话都说不全", 2),
 ]
 
 
@@ -156,3 +172,11 @@ def test_a_model_that_cannot_be_asked_costs_no_urgency(task: TriageTask) -> None
     assert answer.disposition.level == 1
     assert answer.models == {}
     assert answer.departments[0].code == "emergency_medicine"
+
+
+@pytest.mark.parametrize("unit", ["1", "一", "三十", "chest pain, ", "头痛,胸痛,呼吸困难,", "9度"])
+def test_the_longest_text_is_read_in_a_moment(task: TriageTask, unit: str) -> None:
+    text = (unit * 8000)[:8000]
+    start = time.perf_counter()
+    task.read(TriageRequest(text=text))
+    assert time.perf_counter() - start < 3.0

@@ -86,3 +86,22 @@ def test_events_come_urgency_first(api: Api, consult: dict[str, str]) -> None:
     ) as stream:
         names = [line[7:] for line in stream.iter_lines() if line.startswith("event: ")]
     assert names == ["urgency", "answer"]
+
+
+def test_a_long_talk_still_hears_the_emergency_at_its_end(
+    api: Api, consult: dict[str, str]
+) -> None:
+    assert say(api, consult, text="有点咳嗽。" * 1590).status_code == 200
+    answer = say(api, consult, text="现在胸口压榨样疼痛，出冷汗").json()
+    assert answer["result"]["disposition"]["level"] == 1
+    assert answer["status"] == "emergency"
+    later = say(api, consult, text="好多了，胸口不痛了").json()
+    assert later["status"] == "emergency", "a person ends an emergency, not the chat"
+
+
+def test_what_is_too_long_is_refused_with_the_emergency_number(
+    api: Api, consult: dict[str, str]
+) -> None:
+    answer = say(api, consult, text="咳" * 9000)
+    assert answer.json()["code"] == "payload_too_large"
+    assert "120" in answer.json()["detail"]

@@ -103,3 +103,14 @@ def test_the_worklist_is_most_urgent_first_and_shows_no_patient_text(api: Api, t
     assert [t["priority"] for t in tasks] == sorted(t["priority"] for t in tasks)
     assert task in {t["id"] for t in tasks}
     assert "嘴歪" not in page.text
+
+
+def test_a_correction_must_fit_the_kind_of_decision(api: Api, task: str) -> None:
+    token = claim(api, task)
+    answer = post(api, f"{task}/override", token=token, reason="rule_wrong", label="elephant")
+    assert answer.json()["code"] == "invalid_input"
+
+
+@pytest.mark.parametrize("path", ["/v1/audit/events?before=9223372036854775808"])
+def test_numbers_beyond_the_database_are_refused(api: Api, path: str) -> None:
+    assert api.client.get(path, headers=api.administrator).status_code == 422

@@ -60,13 +60,13 @@ def test_an_override_keeps_the_reason_and_the_correction_beside_the_decision(
         physician,
         lease.token,
         reason=OverrideReason.FINDING_MISSED,
-        correction=Correction(disposition=2, departments=["neurology", "emergency"], label="x"),
+        correction=Correction(disposition=2, departments=["neurology", "emergency"]),
     )
     assert signature.outcome is Outcome.OVERRIDDEN
     assert signature.reason_code is OverrideReason.FINDING_MISSED
     assert signature.corrected_disposition == 2
     assert signature.corrected_departments == ("neurology", "emergency")
-    assert signature.corrected_label == "x"
+    assert signature.corrected_label is None
     after = decisions.get(db, lease.decision_id)
     assert after == replace(before, status=DecisionStatus.OVERRIDDEN)
     assert decisions.is_intact(db, lease.decision_id)
