@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import time
 from collections.abc import Callable
 
@@ -29,7 +30,7 @@ def services_of(request: Request) -> Services:
 
 
 class Sessions:
-    """Signed cookies of the console: `user.expiry.signature`, HMAC-SHA256 with a server key.
+    """Signed cookies of the console: `user.nonce.expiry.signature`, HMAC-SHA256 with a server key.
 
     The key lives as long as the process: a restart signs everybody out, and nothing secret
     is written to disk.
@@ -39,19 +40,29 @@ class Sessions:
         self._key = key
         self.seconds = int(hours * 3600)
         self._now = now
+        self._ended: dict[str, int] = {}
 
     def issue(self, user: User) -> str:
         """The cookie's value for a user who showed a valid key."""
-        body = f"{user.id}.{int(self._now()) + self.seconds}"
+        body = f"{user.id}.{secrets.token_hex(8)}.{int(self._now()) + self.seconds}"
         return f"{body}.{self._sign(body)}"
 
     def user_id(self, cookie: str) -> str | None:
         """The user of a cookie; None when it is forged, malformed or expired."""
         body, _, signature = cookie.rpartition(".")
-        user, _, expiry = body.rpartition(".")
+        who, _, expiry = body.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             return None
-        return user if expiry.isdigit() and int(expiry) > self._now() else None
+        if not expiry.isdigit() or int(expiry) <= self._now() or signature in self._ended:
+            return None
+        return who.partition(".")[0]
+
+    def end(self, cookie: str) -> None:
+        """Refuse a cookie from now on, wherever a copy of it may be."""
+        now = self._now()
+        self._ended = {s: until for s, until in self._ended.items() if until > now}
+        body, _, signature = cookie.rpartition(".")
+        self._ended[signature] = int(body.rpartition(".")[2])
 
     def csrf(self, cookie: str) -> str:
         """The token that forms of this session carry."""

@@ -72,6 +72,9 @@ async def signin(request: Request) -> Response:
 async def signout(request: Request) -> Response:
     """End the session."""
     await access.writer(request, Permission.REVIEW_READ)
+    cookie = request.cookies.get(COOKIE)
+    if cookie is not None:
+        sessions_of(request).end(cookie)
     response = go("/console/signin")
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response
