@@ -249,7 +249,7 @@ def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewR
 def _values(case: Case) -> list[ValueResult]:
     measured = case.request.vitals.numbers()
     return [
-        ValueResult(name=name, value=v, origin="measured" if name in measured else "stated")
+        ValueResult(name=name, value=v, origin="measured" if measured.get(name) == v else "stated")
         for name, v in sorted(case.facts.values.items())
     ]
 
