@@ -152,7 +152,6 @@ def kb_search(
     from models.backends.onnx import OnnxBackend
     from models.embedder import HostedEmbedder
     from models.errors import ModelError
-    from models.repository import ModelRepository
     from models.tasks.embedding import EmbeddingTask
     from models.text.normalise import language_of
     from serving.settings import Settings
@@ -160,7 +159,7 @@ def kb_search(
     if language not in (None, "zh", "en"):
         raise _fail("language is zh or en")
     settings = Settings()
-    repository = ModelRepository(settings.models, allow_noncommercial=settings.allow_noncommercial)
+    repository = settings.repository
     try:
         entry = repository.get("embedding")
     except ModelError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from models.backends.onnx import OnnxBackend
 from models.errors import UnknownModel
-from models.repository import ModelRepository
 from models.tasks.triage import TriageTask
 from models.triage.request import TriageRequest
 from serving.decisions import DecisionRecord
@@ -24,7 +23,7 @@ def replay_triage(record: DecisionRecord, settings: Settings) -> list[str]:
     if record.kind is not DecisionKind.TRIAGE:
         raise InvalidInput("only triage decisions can be replayed")
     version = record.models.get(MODEL)
-    repository = ModelRepository(settings.models, allow_noncommercial=settings.allow_noncommercial)
+    repository = settings.repository
     try:
         entry = repository.get(MODEL, None if version is None else int(version))
     except UnknownModel as error:

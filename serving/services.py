@@ -17,7 +17,7 @@ from models.backends import Tensor
 from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.manifest import Manifest
-from models.repository import ModelEntry, ModelRepository
+from models.repository import ModelEntry
 from models.tasks.embedding import EmbeddingTask
 from models.tasks.imaging import ImagingTask
 from models.tasks.triage import TriageTask
@@ -73,7 +73,7 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
     """
     db = Database(settings.database)
     db.migrate()
-    repository = ModelRepository(settings.models, allow_noncommercial=settings.allow_noncommercial)
+    repository = settings.repository
     names = dict.fromkeys(entry.manifest.name for entry in repository.entries())
     entries = {name: repository.get(name) for name in names}
     engine = Engine(EngineMetrics(registry))

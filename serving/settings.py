@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.repository import SHIPPED
+from models.repository import SHIPPED, ModelRepository
 
 
 class Settings(BaseSettings):
@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     emergency_number: str = Field(
         "120", pattern=r"^\d{2,8}$", description="Ambulance number shown to patients."
     )
+
+    @property
+    def repository(self) -> ModelRepository:
+        """The model repository under these settings."""
+        return ModelRepository(self.models, allow_noncommercial=self.allow_noncommercial)
 
     @property
     def database(self) -> str:

@@ -24,6 +24,8 @@ Temporality = Literal["now", "past"]
 _MENTION, _PSEUDO = "\x01", "\x02"
 _PAST_REACH = {"zh": 6, "en": 4}
 """Characters or words that may stand between a past cue and what it makes past."""
+SENTENCE_END = re.compile(r"[。!?;\n]|\.(?!\d)")
+"""What ends a sentence in normalised text; the point of a number does not."""
 _YEARS_AGO_ZH = re.compile(r"(?:\d+|[一二两三四五六七八九十几多]+)年(?:多)?(?:以)?前")
 
 
@@ -78,7 +80,6 @@ class _Patterns:
         self.terminator = re.compile(
             rf"[{marks}]|\.(?!\d)|" + _alternatives(words_only, whole=whole)
         )
-        self.sentence_end = re.compile(r"[。!?;\n]|\.(?!\d)")
         bridge = _alternatives((*words.negation_bridge, " "), whole=False)
         lists = _alternatives((*words.list_marks, *words.negation), whole=False)
         negation = _alternatives(words.negation, whole=False)
@@ -140,7 +141,7 @@ class ContextReader:
         self._masked = masked = _mask(text, mentions, cues_.pseudo)
         # Found once: a long text has many mentions, and each asks for what stands around it.
         self._terminators = [m.end() for m in cues_.terminator.finditer(masked)]
-        self._sentences = [m.span() for m in cues_.sentence_end.finditer(masked)]
+        self._sentences = [m.span() for m in SENTENCE_END.finditer(masked)]
         self._commas = [i for i, c in enumerate(text) if c == ","]
         self._people = {
             who: [m.span() for m in pattern.finditer(text)] for pattern, who in cues_.people

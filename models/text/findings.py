@@ -6,20 +6,19 @@ text: every span points into it.
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from knowledge_base.lexicon.findings import Lexicon, lexicon
 from knowledge_base.rules.facts import Severity, Sex, Status
-from models.text.context import ContextReader, Experiencer, Temporality
+from models.text.context import SENTENCE_END, ContextReader, Experiencer, Temporality
 from models.text.durations import Duration, find_durations
 from models.text.matcher import Matcher, Mention, matcher
 from models.text.normalise import language_of, normalise, visible
 from models.text.values import Value, find_ages_years, find_sex, find_values
 
 _REACH = 200
-_SENTENCE = re.compile(r"[。!?;\n]|\.(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Reader:
         folded = normalise(text)
         language = language_of(text)
         mentions = self._matcher.find(text)
+        starts = [m.start for m in mentions]
         durations = find_durations(folded)
         # A language is chosen per sentence: mixed texts hold whole clauses of both.
         contexts = {
@@ -87,7 +87,7 @@ class Reader:
                     severity=context.severity,
                     sudden=context.sudden,
                     worsening=context.worsening,
-                    duration_hours=_duration_of(folded, mention, mentions, durations),
+                    duration_hours=_duration_of(folded, mention, starts, durations),
                 )
             )
         return Reading(
@@ -104,37 +104,36 @@ def _around(text: str, mention: Mention) -> str:
     """The sentence around a mention, at most `_REACH` characters either way."""
     first = max(0, mention.start - _REACH)
     start = first
-    for match in _SENTENCE.finditer(text, first, mention.start):
+    for match in SENTENCE_END.finditer(text, first, mention.start):
         start = match.end()
-    end = _SENTENCE.search(text, mention.end, mention.end + _REACH)
+    end = SENTENCE_END.search(text, mention.end, mention.end + _REACH)
     return text[start : end.start() if end else mention.end + _REACH]
 
 
 def _duration_of(
-    text: str, mention: Mention, mentions: Sequence[Mention], durations: Sequence[Duration]
+    text: str, mention: Mention, starts: Sequence[int], durations: Sequence[Duration]
 ) -> float | None:
     """The nearest duration of the same sentence with no other sentence mark between.
 
     A duration after the mention wins over one before it at the same distance: 胸痛30分钟.
+    `starts` are those of all mentions, in order. On either side only the nearest duration can
+    win, for length and mentions between grow with every one behind it.
     """
     best: tuple[float, float] | None = None
-    for duration in durations:
+    following = bisect_left(durations, mention.end, key=lambda d: d.start)
+    for duration in durations[max(0, following - 1) : following + 1]:
         after = duration.start >= mention.end
         between = (
             text[mention.end : duration.start] if after else text[duration.end : mention.start]
         )
-        if _SENTENCE.search(between):
+        if SENTENCE_END.search(between):
             continue
         distance = len(between) + (0.0 if after else 0.5)
-        distance += (
-            100.0
-            * sum(
-                min(mention.end, duration.end) <= m.start < max(mention.start, duration.start)
-                for m in mentions
-                if m is not mention
-            )
-            * ("," in between)
-        )
+        if "," in between:
+            low = min(mention.end, duration.end)
+            high = max(mention.start, duration.start)
+            others = bisect_left(starts, high) - bisect_left(starts, low)
+            distance += 100.0 * (others - (low <= mention.start < high))
         if best is None or distance < best[0]:
             best = (distance, duration.hours)
     return None if best is None else best[1]

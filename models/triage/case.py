@@ -106,7 +106,7 @@ class CaseReader:
         return Case(
             request=request,
             readings=readings,
-            facts=self._facts(request, readings, observations, history, values),
+            facts=self._facts(request, readings, observations, history, values, ages),
             language=request.language or _language(readings),
             contradictions=frozenset(contradictions),
             ages=ages,
@@ -171,8 +171,8 @@ class CaseReader:
         observations: dict[str, Observation],
         history: set[str],
         values: dict[str, float],
+        ages: tuple[float, ...],
     ) -> Facts:
-        ages = _ages(request, readings)
         stated_sex: Sex | None = next((r.sex for r in readings if r.sex is not None), None)
         pregnancy = observations.get("pregnancy")
         pregnant = request.pregnant

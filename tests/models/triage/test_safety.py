@@ -174,7 +174,9 @@ def test_a_model_that_cannot_be_asked_costs_no_urgency(task: TriageTask) -> None
     assert answer.departments[0].code == "emergency_medicine"
 
 
-@pytest.mark.parametrize("unit", ["1", "一", "三十", "chest pain, ", "头痛,胸痛,呼吸困难,", "9度"])
+@pytest.mark.parametrize(
+    "unit", ["1", "一", "三十", "chest pain, ", "头痛,胸痛,呼吸困难,", "9度", "头痛3天,"]
+)
 def test_the_longest_text_is_read_in_a_moment(task: TriageTask, unit: str) -> None:
     text = (unit * 8000)[:8000]
     start = time.perf_counter()
