@@ -31,6 +31,7 @@ class Cues(BaseModel):
     modifiers: tuple[str, ...] = ()
     exact: tuple[str, ...] = ()
     pseudo_negation: tuple[str, ...]
+    double_negation: tuple[str, ...]
     negation: tuple[str, ...]
     negation_bridge: tuple[str, ...] = ()
     list_negation: tuple[str, ...] = ()
@@ -38,17 +39,29 @@ class Cues(BaseModel):
     post_negation: tuple[str, ...]
     question: tuple[str, ...]
     worry: tuple[str, ...]
-    question_after: tuple[str, ...] = ()
+    about_after: tuple[str, ...]
+    about_before: tuple[str, ...]
+    stated: tuple[str, ...]
     unknown: tuple[str, ...]
     past: tuple[str, ...]
     ongoing: tuple[str, ...]
     family: tuple[str, ...]
     relatives: tuple[str, ...]
+    family_after: tuple[str, ...]
+    others: tuple[str, ...]
+    harms: tuple[str, ...]
+    supposed: tuple[str, ...]
+    own_part: tuple[str, ...]
     first_person: tuple[str, ...]
     terminators: tuple[str, ...]
     severity: SeverityCues
     sudden: tuple[str, ...]
+    gradual: tuple[str, ...]
     worsening: tuple[str, ...]
+    improving: tuple[str, ...]
+    comes_and_goes: tuple[str, ...]
+    recurrent: tuple[str, ...]
+    constant: tuple[str, ...]
     females: tuple[str, ...]
     males: tuple[str, ...]
 

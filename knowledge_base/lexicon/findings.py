@@ -18,7 +18,9 @@ from knowledge_base.yaml_files import ContentError, read_yaml
 
 FOLDER = Path(__file__).parent / "findings"
 
-Kind = Literal["symptom", "sign", "condition", "event", "exposure", "state", "request"]
+Kind = Literal["symptom", "sign", "condition", "medicine", "event", "exposure", "state", "request"]
+HISTORY: frozenset[Kind] = frozenset({"condition", "medicine"})
+"""What is named as part of a person's history: it is true beyond the complaint of today."""
 
 
 class Concept(BaseModel):

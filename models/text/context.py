@@ -9,23 +9,32 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
-from knowledge_base.lexicon.context import Cues, cues
 from knowledge_base.rules.facts import Severity, Status
+from models.text.cue_patterns import (
+    MENTION,
+    PSEUDO,
+    Course,
+    Onset,
+    patterns_of,
+)
 from models.text.matcher import Mention
 
 Experiencer = Literal["self", "relative", "family"]
 Temporality = Literal["now", "past"]
 
-_MENTION, _PSEUDO = "\x01", "\x02"
 _PAST_REACH = {"zh": 6, "en": 4}
 """Characters or words that may stand between a past cue and what it makes past."""
 SENTENCE_END = re.compile(r"[。!?;\n]|\.(?!\d)")
 """What ends a sentence in normalised text; the point of a number does not."""
+_SCORE = re.compile(
+    r"(?<![\d.])(?P<n>\d{1,2})\s?(?:/|out of)\s?10(?!\d)"
+    r"|(?:评分|nrs|vas|疼痛)\D{0,3}(?P<points>\d{1,2})(?:分(?!钟)|(?![\d.天周月年次小]))"
+)
 _YEARS_AGO_ZH = re.compile(r"(?:\d+|[一二两三四五六七八九十几多]+)年(?:多)?(?:以)?前")
 
 
@@ -37,76 +46,8 @@ class Context:
     temporality: Temporality
     experiencer: Experiencer
     severity: Severity | None
-    sudden: bool
-    worsening: bool
-
-
-def _alternatives(words: Iterable[str], *, whole: bool) -> str:
-    listed = "|".join(re.escape(w) for w in sorted(set(words), key=len, reverse=True))
-    return rf"(?<![a-z0-9'])(?:{listed})(?![a-z0-9'])" if whole else f"(?:{listed})"
-
-
-class _Patterns:
-    """Compiled cue lists of one language."""
-
-    def __init__(self, language: str, words: Cues) -> None:
-        self.language = language
-        whole = language == "en"
-
-        def pattern(listed: Iterable[str]) -> re.Pattern[str]:
-            return re.compile(_alternatives(listed, whole=whole))
-
-        self.pseudo = pattern(words.pseudo_negation)
-        self.negation = pattern(words.negation)
-        self.question = pattern(words.question)
-        self.worry = pattern(words.worry)
-        self.past = pattern(words.past)
-        self.ongoing = pattern(words.ongoing)
-        self.sudden = pattern(words.sudden)
-        self.worsening = pattern(words.worsening)
-        self.list_negation = pattern(words.list_negation) if words.list_negation else None
-        self.people = [
-            (pattern(words.family), "family"),
-            (pattern(words.relatives), "relative"),
-            (pattern(words.first_person), "self"),
-        ]
-        self.severity = [
-            (pattern(words.severity.severe), Severity.severe),
-            (pattern(words.severity.moderate), Severity.moderate),
-            (pattern(words.severity.mild), Severity.mild),
-        ]
-        words_only = [w for w in words.terminators if w[0].isalnum()]
-        marks = "".join(re.escape(w) for w in words.terminators if len(w) == 1 and w not in "./")
-        self.terminator = re.compile(
-            rf"[{marks}]|\.(?!\d)|" + _alternatives(words_only, whole=whole)
-        )
-        bridge = _alternatives((*words.negation_bridge, " "), whole=False)
-        lists = _alternatives((*words.list_marks, *words.negation), whole=False)
-        negation = _alternatives(words.negation, whole=False)
-        self.negated_zh = re.compile(
-            rf"(?P<double>不是|并非|不能说)?(?:{negation})"
-            rf"(?:{bridge}|{_MENTION}+(?:{bridge})*(?:{lists})(?:{bridge})*)*$"
-        )
-        self.doubted_zh = re.compile(
-            rf"(?:{_alternatives(words.unknown, whole=False)})(?:{bridge}|的|可能|有|就)*$"
-        )
-        self.unknown = pattern(words.unknown)
-        post = words.post_negation
-        weak = [w for w in post if w == "没有"]
-        strong = [w for w in post if w != "没有"]
-        self.denied_after_zh = re.compile(
-            rf"^(?:的)?(?:症状|情况|现象)?(?:{_alternatives(strong, whole=False)}"
-            + (r"|没有(?:了|过)?(?=[,。.;!\n、]|$))" if weak else ")")
-        )
-        self.denied_after_en = re.compile(
-            rf"^\s*(?:(?:is|was|has|have|been|now|:)\s*)*{_alternatives(post, whole=True)}"
-        )
-        self.or_en = re.compile(r"(?<![a-z])(?:or|nor)(?![a-z])")
-
-
-@lru_cache(maxsize=2)
-def _patterns(language: str) -> _Patterns:
-    return _Patterns(language, cues()[language])
+    onset: Onset | None
+    course: Course | None
 
 
 def _last_at_most(positions: Sequence[int], limit: int, default: int) -> int:
@@ -118,9 +59,13 @@ def _last_at_most(positions: Sequence[int], limit: int, default: int) -> int:
 def _mask(text: str, mentions: Sequence[Mention], pseudo: re.Pattern[str]) -> str:
     characters = list(text)
     for mention in mentions:
-        characters[mention.start : mention.end] = _MENTION * (mention.end - mention.start)
+        characters[mention.start : mention.end] = MENTION * (mention.end - mention.start)
     masked = "".join(characters)
-    return pseudo.sub(lambda m: _PSEUDO * len(m.group()), masked)
+    return pseudo.sub(lambda m: PSEUDO * len(m.group()), masked)
+
+
+_REACH = 300
+"""Characters beyond which nothing bears on a mention: a text without marks is no one sentence."""
 
 
 class ContextReader:
@@ -134,14 +79,19 @@ class ContextReader:
         diseases: frozenset[str] = frozenset(),
     ) -> None:
         """`diseases` are codes that a worry makes unknown; a feared symptom is still there."""
-        cues_ = self._cues = _patterns("zh" if language == "zh" else "en")
+        cues_ = self._cues = patterns_of("zh" if language == "zh" else "en")
         self._text = text
         self._mentions = mentions
         self._diseases = diseases
         self._masked = masked = _mask(text, mentions, cues_.pseudo)
+        self._manners: dict[str, tuple[Onset | None, Course | None]] = {}
+        self._starts = [m.start for m in mentions]
+        # Spans may be shared and nested: how far anything up to a mention reaches.
+        self._ends = list(accumulate((m.end for m in mentions), max))
         # Found once: a long text has many mentions, and each asks for what stands around it.
         self._terminators = [m.end() for m in cues_.terminator.finditer(masked)]
         self._sentences = [m.span() for m in SENTENCE_END.finditer(masked)]
+        self._own_parts = [m.span() for m in cues_.own_part.finditer(text)]
         self._commas = [i for i, c in enumerate(text) if c == ","]
         self._people = {
             who: [m.span() for m in pattern.finditer(text)] for pattern, who in cues_.people
@@ -149,9 +99,9 @@ class ContextReader:
 
     def read(self, mention: Mention) -> Context:
         """The context of one of the mentions."""
-        cues_ = self._cues
         sentence = self._sentence(mention)
         scope = _last_at_most(self._terminators, mention.start, 0)
+        scope = max(scope, mention.start - _REACH)
         left = self._masked[scope : mention.start]
         right = self._masked[mention.end : sentence[1]]
         clause = self._clause(mention, sentence)
@@ -159,9 +109,9 @@ class ContextReader:
             status=self._status(mention, left, right, sentence),
             temporality=self._temporality(left, clause),
             experiencer=self._experiencer(mention),
-            severity=self._severity(mention, clause),
-            sudden=bool(cues_.sudden.search(clause)),
-            worsening=bool(cues_.worsening.search(clause)),
+            severity=self._severity(mention, sentence),
+            onset=self._manner(clause)[0],
+            course=self._manner(clause)[1],
         )
 
     def _sentence(self, mention: Mention) -> tuple[int, int]:
@@ -169,19 +119,28 @@ class ContextReader:
         before = [end for _, end in self._sentences[:number][-1:] if end <= mention.start]
         after = bisect_left(self._sentences, (mention.end, -1))
         end = self._sentences[after][0] if after < len(self._sentences) else len(self._masked)
-        return before[0] if before else 0, end
+        start = before[0] if before else 0
+        return max(start, mention.start - _REACH), min(end, mention.end + _REACH)
 
     def _clause(self, mention: Mention, sentence: tuple[int, int]) -> str:
+        start, end = self._clause_span(mention, sentence)
+        return self._text[start:end]
+
+    def _clause_span(self, mention: Mention, sentence: tuple[int, int]) -> tuple[int, int]:
         start = max(sentence[0], _last_at_most(self._commas, mention.start - 1, -1) + 1)
         after = bisect_left(self._commas, mention.end)
         end = sentence[1]
         if after < len(self._commas):
             end = min(self._commas[after], end)
-        return self._text[start:end]
+        return start, end
 
     def _status(self, mention: Mention, left: str, right: str, sentence: tuple[int, int]) -> Status:
         negated = mention.negations % 2 == 1
         if mention.negations > 0 and not negated:
+            return "present"
+        if self._of_another(mention, sentence):
+            return "unknown"
+        if negated and self._cues.doubled.search(left):
             return "present"
         plain = self._text[mention.start - len(left) : mention.start]
         if self._cues.language == "zh":
@@ -195,23 +154,57 @@ class ContextReader:
         else:
             if self._cues.unknown.search(plain) or self._asked(mention, plain):
                 return "unknown"
-            negated = self._negated_en(left, sentence) or bool(
-                self._cues.denied_after_en.search(right)
+            negated = (
+                negated
+                or self._negated_en(left, sentence)
+                or bool(self._cues.denied_after_en.search(right))
             )
         return "absent" if negated else "present"
+
+    def _of_another(self, mention: Mention, sentence: tuple[int, int]) -> bool:
+        """Whether this is told of a story's person or an animal, or only supposed.
+
+        Only where another part of the text speaks of the patient: who writes of nothing but an
+        unconscious stranger writes of an emergency.
+        """
+        start, end = self._clause_span(mention, sentence)
+        left = self._text[start : mention.start]
+        if self._cues.supposed.search(left):
+            return True
+        found = list(self._cues.others.finditer(left))
+        if not found or self._cues.harms.search(self._text, start, end):
+            return False
+        first = start + found[-1].end()
+        if any(first <= s < end for who in ("self", "relative") for s, _ in self._people[who]):
+            return False
+        elsewhere = any(m.end <= start or end <= m.start for m in self._mentions)
+        return elsewhere or any(last <= start or end <= first for first, last in self._own_parts)
 
     def _asked(self, mention: Mention, left: str) -> bool:
         """Whether the mention is a question, or a disease that is feared."""
         if self._cues.question.search(left):
             return True
-        return mention.code in self._diseases and bool(self._cues.worry.search(left))
+        return mention.code in self._diseases and (
+            bool(self._cues.worry.search(left)) or self._is_about(mention)
+        )
+
+    def _is_about(self, mention: Mention) -> bool:
+        """Whether something is asked of a disease that nobody is said to have."""
+        start, _ = self._clause_span(mention, self._sentence(mention))
+        left = self._text[start : mention.start]
+        asked = self._cues.about_before.search(left) or self._cues.about_after.match(
+            self._text, mention.end
+        )
+        return bool(asked) and not self._cues.stated.search(left)
 
     def _negated_en(self, left: str, sentence: tuple[int, int]) -> bool:
         found = list(self._cues.negation.finditer(left))
         if not found:
             return False
         gap = left[found[-1].end() :]
-        if _PSEUDO in gap:
+        if PSEUDO in gap:
+            return False
+        if found[-1].group() == "without" and self._cues.new_subject_en.search(gap):
             return False
         if "," in gap:
             lists = self._cues.list_negation
@@ -219,7 +212,7 @@ class ContextReader:
             severe = self._cues.severity[0][0].search(gap[gap.rfind(",") :])
             rest = self._text[sentence[0] : sentence[1]]
             return not severe and bool(listed or self._cues.or_en.search(rest))
-        return len(gap.replace(_MENTION, "").split()) <= 6
+        return len(gap.replace(MENTION, "").split()) <= 6
 
     def _temporality(self, left: str, clause: str) -> Temporality:
         """Past only where a cue stands close before, in the same part of the sentence.
@@ -233,12 +226,14 @@ class ContextReader:
             ends += [m.end() for m in _YEARS_AGO_ZH.finditer(part)]
         if not ends or self._cues.ongoing.search(clause):
             return "now"
-        between = part[max(ends) :].replace(_MENTION, "")
+        between = part[max(ends) :].replace(MENTION, "")
         words = len(between) if self._cues.language == "zh" else len(between.split())
         return "past" if words <= _PAST_REACH[self._cues.language] else "now"
 
     def _experiencer(self, mention: Mention) -> Experiencer:
         """Who was named last before the mention; a family cue holds for its sentence only."""
+        if self._cues.family_after.match(self._text, mention.end):
+            return "family"
         end, nearest = -1, "self"
         for who, spans in self._people.items():
             # A family cue may reach into the mention: 家里人有(糖尿病) beside (有糖尿病).
@@ -254,10 +249,50 @@ class ContextReader:
             return "self"
         return nearest  # type: ignore[return-value]
 
-    def _severity(self, mention: Mention, clause: str) -> Severity | None:
-        # Words inside the mention count too: 肚子(特别)痛.
-        inside = clause + " " + self._text[mention.start : mention.end]
-        for pattern, grade in self._cues.severity:
-            if pattern.search(inside):
-                return grade
+    def _manner(self, clause: str) -> tuple[Onset | None, Course | None]:
+        """How what a clause tells began and goes on; found once for all of its mentions."""
+        if clause not in self._manners:
+            onset = next((o for cue, o in self._cues.onsets if cue.search(clause)), None)
+            self._manners[clause] = onset, self._course(clause)
+        return self._manners[clause]
+
+    def _course(self, clause: str) -> Course | None:
+        """How it goes on; what only looks like a cue ("not getting better") is none."""
+        apparent = [m.span() for m in self._cues.pseudo.finditer(clause)]
+        for cue, course in self._cues.courses:
+            for match in cue.finditer(clause):
+                if course != "improving" or not any(
+                    start <= match.start() < end for start, end in apparent
+                ):
+                    return course
         return None
+
+    def _severity(self, mention: Mention, sentence: tuple[int, int]) -> Severity | None:
+        """The grade said of this finding, in words or from 0 to 10."""
+        start, end = self._clause_span(mention, sentence)
+        if self._cues.language == "en":
+            start, end = self._noun_group(mention, start, end)
+        # Words inside the mention count too: 肚子(特别)痛.
+        clause = self._text[start:end]
+        for pattern, grade in self._cues.severity:
+            if pattern.search(clause):
+                return grade
+        score = _SCORE.search(clause)
+        return _grade(int(score["n"] or score["points"])) if score else None
+
+    def _noun_group(self, mention: Mention, start: int, end: int) -> tuple[int, int]:
+        """An English adjective belongs to its own finding: "severe pain and bleeding"."""
+        number = bisect_left(self._starts, mention.start)
+        if number > 0:
+            start = max(start, self._ends[number - 1])
+        after = bisect_right(self._starts, mention.start)
+        if after < len(self._starts):
+            end = min(end, max(self._starts[after], mention.end))
+        return min(start, mention.start), end
+
+
+def _grade(score: int) -> Severity | None:
+    """A pain score as mild 1-3, moderate 4-6, severe 7-10, as the numeric rating scale is read."""
+    if not 1 <= score <= 10:
+        return None
+    return Severity.mild if score <= 3 else Severity.moderate if score <= 6 else Severity.severe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from models.text.numbers import NUMBER, parse_number
+from models.text.numbers import NUMBER, parse_number, with_digits
 
 _HOURS_ZH = {
     "秒": 1 / 3600, "分钟": 1 / 60, "分": 1 / 60, "小时": 1.0, "钟头": 1.0, "天": 24.0,
@@ -13,30 +13,51 @@ _HOURS_ZH = {
 }  # fmt: skip
 _HOURS_EN = {
     "second": 1 / 3600, "sec": 1 / 3600, "minute": 1 / 60, "min": 1 / 60, "hour": 1.0,
-    "hr": 1.0, "day": 24.0, "week": 168.0, "wk": 168.0, "month": 720.0, "year": 8760.0,
+    "hr": 1.0, "h": 1.0, "day": 24.0, "night": 24.0, "d": 24.0, "week": 168.0, "wk": 168.0,
+    "fortnight": 336.0, "month": 720.0, "year": 8760.0,
 }  # fmt: skip
-_WORDS_EN = {
-    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6,
-    "seven": 7, "eight": 8, "nine": 9, "ten": 10, "several": 4, "couple": 2, "few": 3,
-}  # fmt: skip
+_WORDS_EN = {"a": 1, "an": 1, "several": 4, "couple": 2, "few": 3}
 
 _ZH = re.compile(
-    rf"(?<![孕期每第后])(?P<n>{NUMBER})(?:多|来)?个?(?P<half>半)?(?:多)?"
+    rf"(?<![孕期每第后])(?<!评分)(?<!疼痛)(?P<n>{NUMBER})\s?(?:多|来)?个?(?P<half>半)?(?:多)?"
     r"(?P<unit>秒|分钟|分|小时|钟头|天|日|周|星期|礼拜|月|年)(?!龄|大|岁|经|的?孩|前后|\d|一次|级)"
+    r"(?P<and_half>半(?!夜|路|个))?"
 )
-_EN = re.compile(
-    r"(?<![a-z0-9.-])(?P<n>\d+(?:\.\d+)?|" + "|".join(_WORDS_EN) + r")"
-    r"(?:\s+of)?[\s-]+(?P<unit>second|sec|minute|min|hour|hr|day|week|wk|month|year)s?\b"
-    r"(?![\s-]*(?:old|pregnant|of age))"
-)
+_UNIT_EN = r"(?P<unit>second|sec|minute|min|hour|hr|day|night|week|wk|month|year|fortnight)s?\b"
+_NO_AGE = r"(?!\s{0,20}-?(?:old|pregnant|of age|gestation))"
+_EN = [
+    re.compile(rf"(?<![a-z])(?P<n>half)\s+(?:an?\s+)?{_UNIT_EN}{_NO_AGE}"),
+    re.compile(
+        r"(?<![a-z0-9.-])(?:\d{1,3}\s{0,9}(?:-|to|or)\s{0,9})?"
+        rf"(?P<n>\d{{1,4}}(?:\.\d{{1,3}})?|{'|'.join(_WORDS_EN)})(?:\s+of)?[\s-]{{1,20}}{_UNIT_EN}"
+        rf"(?P<and_half>\s+and\s+a\s+half)?{_NO_AGE}"
+    ),
+    re.compile(rf"(?<![a-z0-9.])(?P<n>\d{{1,3}})(?P<unit>min|hr|h|d|wk)s?\b{_NO_AGE}"),
+]
+
+
+def _since(zh: str, en: str) -> re.Pattern[str]:
+    return re.compile(rf"[从自]{zh}|{zh}[就才]?开始|since {en}")
+
+
+_WEEKDAY_ZH = "(?:周|星期|礼拜)[一二三四五六日天]"
+_WEEKDAY = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+# Without a clock the middle of what a word can mean: Monday is none to seven days ago.
 _FIXED = [
     (re.compile(r"刚才|刚刚|just now|a moment ago"), 0.5),
     (re.compile(r"今早|今天早上|今天早晨|this morning|今天|today|tonight|今晚"), 8.0),
-    (re.compile(r"昨晚|昨夜|last night|overnight"), 14.0),
+    (re.compile(r"(?:从|自)?(?:早上|早晨|上午|中午|下午|凌晨|傍晚)(?:就|才)?开始"), 8.0),
+    (re.compile(r"since (?:noon|lunch(?:time)?|breakfast|midnight)|this afternoon"), 8.0),
+    (re.compile(r"一?整夜|一?整晚|一晚上|昨晚|昨夜|昨天夜里|last night|overnight|all night"), 14.0),
     (re.compile(r"昨天|yesterday"), 24.0),
-    (re.compile(r"前天"), 48.0),
+    (re.compile(r"大前天"), 72.0),
+    (re.compile(r"前天|day before yesterday"), 48.0),
     (re.compile(r"这几天|最近几天|past few days|last few days"), 96.0),
-]
+    (_since(f"上个?{_WEEKDAY_ZH}", f"last {_WEEKDAY}"), 240.0),
+    (_since(f"这?{_WEEKDAY_ZH}", _WEEKDAY), 84.0),
+    (_since("上个?(?:周|星期|礼拜)", "last week"), 240.0),
+    (_since("上个?月", "last month"), 1080.0),
+]  # fmt: skip
 _EVERY = re.compile(r"(?:every|each|per|every other|每隔?)\s*$")
 
 
@@ -54,17 +75,32 @@ def find_durations(text: str) -> list[Duration]:
     found: list[Duration] = []
     for match in _ZH.finditer(text):
         number = parse_number(match["n"])
-        if number is None or number <= 0 or _EVERY.search(text[: match.start()]):
+        if number is None or number <= 0 or _is_frequency(text, match.start()):
             continue
-        number += 0.5 if match["half"] else 0.0
+        number += 0.5 if match["half"] or match["and_half"] else 0.0
         found.append(Duration(number * _HOURS_ZH[match["unit"]], *match.span()))
-    for match in _EN.finditer(text):
-        word = match["n"]
-        amount = float(_WORDS_EN[word]) if word in _WORDS_EN else float(word)
-        if not _EVERY.search(text[: match.start()]):
-            found.append(Duration(amount * _HOURS_EN[match["unit"]], *match.span()))
+    spoken = with_digits(text)
+    for pattern in _EN:
+        for match in pattern.finditer(spoken):
+            amount = _amount(match["n"]) + (0.5 if match.groupdict().get("and_half") else 0.0)
+            if not _is_frequency(text, match.start()) and not _taken(found, match):
+                found.append(Duration(amount * _HOURS_EN[match["unit"]], *match.span()))
     for pattern, hours in _FIXED:
         for match in pattern.finditer(text):
-            if not any(d.start < match.end() and match.start() < d.end for d in found):
+            if not _taken(found, match):
                 found.append(Duration(hours, *match.span()))
     return sorted(found, key=lambda d: d.start)
+
+
+def _is_frequency(text: str, start: int) -> bool:
+    return bool(_EVERY.search(text, max(0, start - 20), start))
+
+
+def _amount(word: str) -> float:
+    if word == "half":
+        return 0.5
+    return float(_WORDS_EN[word]) if word in _WORDS_EN else float(word)
+
+
+def _taken(found: list[Duration], match: re.Match[str]) -> bool:
+    return any(d.start < match.end() and match.start() < d.end for d in found)

@@ -6,24 +6,38 @@ text: every span points into it.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from knowledge_base.lexicon.findings import Lexicon, lexicon
+from knowledge_base.lexicon.findings import HISTORY, Lexicon, lexicon
+from knowledge_base.lexicon.grammar import Side
 from knowledge_base.rules.facts import Severity, Sex, Status
 from models.text.context import SENTENCE_END, ContextReader, Experiencer, Temporality
+from models.text.crisis import crisis_reader
+from models.text.cue_patterns import Course, Onset
 from models.text.durations import Duration, find_durations
 from models.text.matcher import Matcher, Mention, matcher
-from models.text.normalise import language_of, normalise, visible
+from models.text.normalise import Letters, normalise, visible
+from models.text.phrases import PhraseReader, phrase_reader
+from models.text.typos import typos
 from models.text.values import Value, find_ages_years, find_sex, find_values
 
 _REACH = 200
+_GOES_ON = re.compile(
+    r"[^.。!?;\n]{0,20}[.。!;]\s*(?:(?:it|this)(?: has|'s| is)?(?: been| gone| going| lasted)?"
+    r"(?: on)?(?: for)?|已经|持续|一直|到现在)[^.。!?;\n]{0,6}"
+)
+"""What stands between a finding and how long "it" has gone on, in the next sentence."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One concept in the text: `text == source[start:end]`."""
+    """One concept in the text: `text == source[start:end]`.
+
+    `site` and `side` where its words name them; `corrected` where a typing error was read over.
+    """
 
     code: str
     status: Status
@@ -33,9 +47,22 @@ class Finding:
     end: int
     text: str
     severity: Severity | None = None
-    sudden: bool = False
-    worsening: bool = False
+    onset: Onset | None = None
+    course: Course | None = None
     duration_hours: float | None = None
+    site: str | None = None
+    side: Side | None = None
+    corrected: bool = False
+
+    @property
+    def sudden(self) -> bool:
+        """Whether it began all at once."""
+        return self.onset == "sudden"
+
+    @property
+    def worsening(self) -> bool:
+        """Whether it is getting worse."""
+        return self.course == "worsening"
 
 
 @dataclass(frozen=True)
@@ -56,24 +83,30 @@ class Reader:
     def __init__(self, terms: Lexicon | None = None) -> None:
         self._matcher = matcher() if terms is None else Matcher(terms)
         self._lexicon = terms or lexicon()
-        self._diseases = frozenset(c for c, v in self._lexicon.items() if v.kind == "condition")
+        self._phrases = phrase_reader() if terms is None else PhraseReader(terms)
+        self._diseases = frozenset(c for c, v in self._lexicon.items() if v.kind in HISTORY)
 
     def read(self, text: str) -> Reading:
         """Findings, values, age, sex and language of one text."""
         original = text
         text, places = visible(text)
+        text, mistyped = typos().read_over(text, normalise(text))
         folded = normalise(text)
-        language = language_of(text)
-        mentions = self._matcher.find(text)
-        starts = [m.start for m in mentions]
+        letters = Letters(text)
         durations = find_durations(folded)
+        mentions = self._phrases.extend(folded, self._matcher.find(text), durations)
+        # By parts, not by list; a lexicon of one's own need not know a crisis.
+        crises = crisis_reader().extend(folded, mentions)
+        mentions = [m for m in crises if m.code in self._lexicon]
+        # Linked findings (头和脖子都疼) share their words and count as one.
+        starts = sorted({m.start for m in mentions})
         # A language is chosen per sentence: mixed texts hold whole clauses of both.
         contexts = {
             code: ContextReader(folded, mentions, code, self._diseases) for code in ("zh", "en")
         }
         findings = []
         for mention in mentions:
-            local = language_of(_around(folded, mention))
+            local = letters.language(*_around(folded, mention))
             context = contexts["en" if local == "en" else "zh"].read(mention)
             findings.append(
                 Finding(
@@ -85,14 +118,18 @@ class Reader:
                     end=places[mention.end - 1] + 1,
                     text=original[places[mention.start] : places[mention.end - 1] + 1],
                     severity=context.severity,
-                    sudden=context.sudden,
-                    worsening=context.worsening,
+                    onset=context.onset,
+                    course=context.course,
                     duration_hours=_duration_of(folded, mention, starts, durations),
+                    site=mention.site,
+                    side=mention.side,
+                    corrected=mention.corrected
+                    or any(s < mention.end and mention.start < e for s, e in mistyped),
                 )
             )
         return Reading(
             text=original,
-            language=language,
+            language=letters.language(),
             findings=tuple(findings),
             values=tuple(find_values(folded)),
             ages_years=tuple(find_ages_years(folded)),
@@ -100,14 +137,14 @@ class Reader:
         )
 
 
-def _around(text: str, mention: Mention) -> str:
-    """The sentence around a mention, at most `_REACH` characters either way."""
+def _around(text: str, mention: Mention) -> tuple[int, int]:
+    """Where the sentence around a mention lies, at most `_REACH` characters either way."""
     first = max(0, mention.start - _REACH)
     start = first
     for match in SENTENCE_END.finditer(text, first, mention.start):
         start = match.end()
     end = SENTENCE_END.search(text, mention.end, mention.end + _REACH)
-    return text[start : end.start() if end else mention.end + _REACH]
+    return start, end.start() if end else mention.end + _REACH
 
 
 def _duration_of(
@@ -126,7 +163,7 @@ def _duration_of(
         between = (
             text[mention.end : duration.start] if after else text[duration.end : mention.start]
         )
-        if SENTENCE_END.search(between):
+        if SENTENCE_END.search(between) and not (after and _GOES_ON.fullmatch(between)):
             continue
         distance = len(between) + (0.0 if after else 0.5)
         if "," in between:

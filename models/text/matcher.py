@@ -13,21 +13,30 @@ from functools import lru_cache
 
 from knowledge_base.lexicon.context import cues
 from knowledge_base.lexicon.findings import Lexicon, lexicon
-from knowledge_base.writing import stems
-from models.text.normalise import is_cjk, normalise
+from knowledge_base.lexicon.grammar import Side
+from models.text.normalise import normalise
+from models.text.typos import is_short, typos
+from models.text.words import Word, adjacent, words, words_meant
 
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?(?:/[a-z]+)?")
 _MAX_GAP = 6
+_LONG_ENOUGH = 3
+"""Characters of a Chinese term of which one may be mistyped."""
 
 
 @dataclass(frozen=True)
 class Mention:
-    """A term in the text: `[start, end)` in characters; `negations` counts "not" inside it."""
+    """A term in the text: `[start, end)` in characters; `negations` counts "not" inside it.
+
+    `site` and `side` where a phrase names them; `corrected` where a typing error was read over.
+    """
 
     code: str
     start: int
     end: int
     negations: int = 0
+    site: str | None = None
+    side: Side | None = None
+    corrected: bool = False
 
 
 @dataclass
@@ -55,26 +64,6 @@ def _spellings(name: str) -> set[str]:
     return {folded, folded.replace("痛痛", "痛")}
 
 
-@dataclass(frozen=True)
-class _Token:
-    stem: str
-    word: str
-    start: int
-    end: int
-
-
-def _tokens(text: str, unstemmed: frozenset[str]) -> list[_Token]:
-    """Words with stems; those in `unstemmed` keep their form, and so do inflammations.
-
-    The stem of cervicitis is that of cervical, and the stem of overate is "over".
-    """
-    found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(text)]
-    return [
-        _Token("=" + rest[0] if rest[0] in unstemmed or rest[0].endswith("itis") else stem, *rest)
-        for stem, rest in zip(stems([word for word, _, _ in found]), found, strict=True)
-    ]
-
-
 class Matcher:
     """Built once from a lexicon; `find` is pure and thread-safe."""
 
@@ -86,6 +75,7 @@ class Matcher:
         self._en_small = self._en_fillers | frozenset(en.modifiers)
         self._en_unstemmed = self._en_small | frozenset(en.exact)
         self._longest = max(map(len, (*self._zh_fillers, *self._zh_negations)))
+        self._typos = typos()
         self._zh, self._en = _Node(), _Node()
         self._abbreviations: dict[str, str] = {}
         for concept in terms.values():
@@ -93,11 +83,11 @@ class Matcher:
                 for spelling in _spellings(name):
                     _insert(self._zh, spelling, concept.code)
             for name in concept.names_en:
-                words = _tokens(normalise(name), self._en_unstemmed)
-                content = [t.stem for t in words if t.word not in self._en_fillers]
+                named = words(normalise(name), self._en_unstemmed)
+                content = [t.stem for t in named if t.word not in self._en_fillers]
                 if len(content) < 2:
                     # "the pill" must not become every "pill": the small words then count.
-                    content = [t.stem for t in words]
+                    content = [t.stem for t in named]
                 _insert(self._en, content, concept.code)
             for name in concept.abbreviations:
                 self._abbreviations.setdefault(name, concept.code)
@@ -113,11 +103,56 @@ class Matcher:
         candidates.sort(key=lambda m: (m.start - m.end, m.start))
         taken: list[Mention] = []
         occupied = bytearray(len(text))
-        for mention in candidates:
-            if not any(occupied[mention.start : mention.end]):
-                occupied[mention.start : mention.end] = b"\x01" * (mention.end - mention.start)
-                taken.append(mention)
+
+        def take(mentions: Iterable[Mention]) -> list[Mention]:
+            """Those whose place is free; gives back the others."""
+            blocked = []
+            for mention in mentions:
+                if any(occupied[mention.start : mention.end]):
+                    blocked.append(mention)
+                else:
+                    occupied[mention.start : mention.end] = b"\x01" * (mention.end - mention.start)
+                    taken.append(mention)
+            return blocked
+
+        blocked = take(candidates)
+        take(self._shorter(folded, blocked, occupied))
+        # What is written right always wins over what may have been meant.
+        take(self._misspelt(folded))
         return sorted(taken, key=lambda m: m.start)
+
+    def _shorter(
+        self, text: str, blocked: Iterable[Mention], occupied: bytearray
+    ) -> Iterator[Mention]:
+        """Chinese terms that end before what blocks a longer one: 胸痛 of 胸痛放射(到左肩)."""
+        for mention in blocked:
+            end = occupied.find(1, mention.start, mention.end)
+            if end > mention.start and text[mention.start] in self._zh.next:
+                found = self._walk(text[:end], mention.start, self._zh, mention.start, 0, _MAX_GAP)
+                if found is not None:
+                    yield found
+
+    def _misspelt(self, text: str) -> Iterator[Mention]:
+        """Longest Chinese terms of three characters or more with one that looks alike."""
+        alike = self._typos.alike
+        for start in range(len(text)):
+            right: _Node | None = self._zh
+            wrong: list[_Node] = []
+            best = None
+            for at in range(start, len(text)):
+                character = text[at]
+                wrong = [n.next[character] for n in wrong if character in n.next]
+                if right is not None:
+                    meant = alike.get(character, "")
+                    wrong += [right.next[c] for c in meant if c in right.next]
+                    right = right.next.get(character)
+                if right is None and not wrong:
+                    break
+                code = next((n.code for n in wrong if n.code is not None), None)
+                if code is not None and at - start + 1 >= _LONG_ENOUGH:
+                    best = Mention(code, start, at + 1, corrected=True)
+            if best is not None:
+                yield best
 
     def _without_swallowed(self, text: str, found: list[Mention]) -> list[Mention]:
         """Drop 无尿 in 无尿频: a term that begins with "not" gives way to one that goes on."""
@@ -193,21 +228,23 @@ class Matcher:
     def _english(self, text: str) -> Iterator[Mention]:
         if not any("a" <= c <= "z" for c in text):
             return
-        tokens = _tokens(text, self._en_unstemmed)
+        tokens = words_meant(text, self._en_unstemmed)
         for first, token in enumerate(tokens):
             if token.stem in self._en.next:
                 found = self._follow(text, tokens, first, self._en, first, _MAX_GAP)
                 if found is not None:
                     code, last = found
-                    yield Mention(code, token.start, tokens[last].end)
+                    corrected = any(t.corrected for t in tokens[first : last + 1])
+                    if not (first == last and corrected and is_short(token.word)):
+                        yield Mention(code, token.start, tokens[last].end, corrected=corrected)
 
     def _follow(
-        self, text: str, tokens: list[_Token], first: int, node: _Node, at: int, gap: int
+        self, text: str, tokens: list[Word], first: int, node: _Node, at: int, gap: int
     ) -> tuple[str, int] | None:
         """The longest term from token `first` on: its code and its last token's number."""
         best = None if node.code is None else (node.code, at - 1)
         if at == len(tokens) or (
-            at > first and not _adjacent(text, tokens[at - 1].end, tokens[at].start)
+            at > first and not adjacent(text, tokens[at - 1].end, tokens[at].start)
         ):
             return best
         child = node.next.get(tokens[at].stem)
@@ -220,11 +257,6 @@ class Matcher:
                 ends = skipped[1] > at or tokens[skipped[1]].word not in self._en_small
                 best = skipped if ends else best
         return best
-
-
-def _adjacent(text: str, end: int, start: int) -> bool:
-    """Whether only blanks or a hyphen stand between two words of one term."""
-    return all(c in " -/\n" for c in text[end:start]) and not any(map(is_cjk, text[end:start]))
 
 
 @lru_cache(maxsize=1)

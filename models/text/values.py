@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from knowledge_base.rules.facts import Sex
-from models.text.numbers import NUMBER, parse_number
+from models.text.numbers import NUMBER, parse_number, spoken_end, with_digits
 
 PLAUSIBLE: dict[str, tuple[float, float]] = {
     "heart_rate": (10, 300),
@@ -23,6 +23,7 @@ PLAUSIBLE: dict[str, tuple[float, float]] = {
     "glucose_mmol_l": (0.3, 120),
     "pain_score": (0, 10),
     "gestation_weeks": (1, 45),
+    "weight_kg": (0.3, 400),
 }
 """Inclusive limits of what can be measured in a living person, by value name."""
 
@@ -37,58 +38,100 @@ class Value:
     end: int
 
 
-def _celsius(number: float) -> float:
+_WEEKS_PER_MONTH = 30.4 / 7
+_KILOGRAMS = {"斤": 0.5, "市斤": 0.5, "lb": 0.4536, "lbs": 0.4536, "pounds": 0.4536}
+
+
+def _celsius(number: float, _unit: str) -> float:
     """Fahrenheit is what a living person cannot have in Celsius."""
     return (number - 32) / 1.8 if number > 60 else number
 
 
-def _mmol(number: float) -> float:
-    """mg/dL where mmol/L would be beyond any meter (33.3)."""
-    return number / 18.0 if number > 33.3 else number
+def _mmol(number: float, unit: str) -> float:
+    """mg/dL where it is said, or where mmol/L would be beyond any meter (33.3)."""
+    return number / 18.0 if unit.startswith("mg") or number > 33.3 else number
+
+
+def _kilograms(number: float, unit: str) -> float:
+    return number * _KILOGRAMS.get(unit, 1.0)
+
+
+def _weeks(number: float, unit: str) -> float:
+    return number * _WEEKS_PER_MONTH if unit.startswith(("月", "month")) else number
+
+
+def _plain(number: float, _unit: str) -> float:
+    return number
 
 
 _N = NUMBER
 # A number followed by a unit of time or count is not a measurement: 发烧30分钟, pulse 3 days.
 _NOT_TIME = (
-    r"(?![\d一二三四五六七八九十百]|\s*(?:秒|分|小时|个|天|日|周|月|年|岁|次|多|级|"
+    r"(?![\d一二三四五六七八九十百]|\s{0,20}(?:秒|分|小时|个|天|日|周|月|年|岁|次|多|级|"
     r"sec|min|hour|hr|day|week|month|year)|-year)"
 )
+_COUNTED = r"(?P<n>\d{2,3}|[一二三四五六七八九]?[十百][一二三四五六七八九十零]{0,3})\s?(?:多|次|下)"
 _EN_START = r"(?<![a-z])"
-_SEP = r"\s{0,3}(?:是|为|有|到了|到|高达|大概|大约|约|只有|才|of|is|was|at|:|=|~){0,3}\s{0,3}"
-_PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float], float]]] = [
+_SEP = (
+    r"\s{0,3}(?:是|为|有|到了|到|在|都|高达|大概|大约|差不多|约|快|只有|只剩|才|升到|降到|掉到|飙到|"
+    r"每分钟|一分钟|百分之|of|is|was|at|about|around|:|=|~){0,4}\s{0,3}"
+)
+_UP_TO = rf"(?:\s{{0,3}}(?:-|~|到|至|to)\s{{0,3}}(?P<n2>{_N}))?"
+_TEMPERATURE = r"(?:体温|发烧|发热|烧|高烧|高热|温度|(?<![a-z])(?:temperature|temp|t|fever))"
+_MONTHS = r"(?P<tail>半)?(?P<unit>月)"
+_PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float, str], float]]] = [
     ("temperature_c", re.compile(
-        rf"(?:体温|发烧|发热|烧|高烧|高热|温度|{_EN_START}(?:temperature|temp|t|fever)){_SEP}"
-        rf"(?P<n>{_N}){_NOT_TIME}\s*(?:度|℃|°c?|c\b|f\b|°f|˚f)?(?P<tail>[\d一二三四五六七八九半])?"),
-     _celsius),
+        rf"{_TEMPERATURE}{_SEP}(?P<n>{_N}){_UP_TO}{_NOT_TIME}"
+        rf"\s*(?:度|℃|°c?|c\b|f\b|°f|˚f)?(?P<tail>[\d一二三四五六七八九半])?"), _celsius),
     ("temperature_c", re.compile(
         rf"(?P<n>{_N})\s*(?:度|℃|°|˚)(?P<tail>[\d一二三四五六七八九半])?(?!角|数|近视|烧伤|烫伤)"),
      _celsius),
     ("temperature_c", re.compile(
-        r"(?<![\d.])(?P<n>\d{2,3}(?:\.\d{1,3})?)\s{0,3}(?:f|c|degrees)(?![a-z])"), _celsius),
+        r"(?<![\d.])(?P<n>\d{2,3}(?:\.\d{1,3})?)\s{0,20}(?:f|c|degrees)(?![a-z])"), _celsius),
     ("heart_rate", re.compile(
         rf"(?:心率|脉搏|心跳|{_EN_START}(?:heart rate|pulse(?: rate)?|hr)){_SEP}"
-        rf"(?P<n>{_N}){_NOT_TIME}"), float),
+        rf"(?P<n>{_N}){_UP_TO}{_NOT_TIME}"), _plain),
+    ("heart_rate", re.compile(rf"(?:心率|脉搏|心跳){_SEP}{_COUNTED}"), _plain),
     ("respiratory_rate", re.compile(
         rf"(?:呼吸频率|呼吸|{_EN_START}(?:respiratory rate|resp(?:irations)?|rr)){_SEP}"
-        rf"(?P<n>\d+){_NOT_TIME}"), float),
+        rf"(?P<n>{_N}){_NOT_TIME}"), _plain),
+    ("respiratory_rate", re.compile(rf"(?:呼吸频率|呼吸){_SEP}{_COUNTED}"), _plain),
     ("spo2", re.compile(
-        rf"(?:血氧饱和度|血氧|氧饱和度|{_EN_START}(?:spo2|sao2|o2 sat(?:uration)?|"
-        rf"oxygen saturation|sats?)){_SEP}(?P<n>{_N}){_NOT_TIME}"), float),
+        rf"(?:血氧饱和度|血氧|氧饱和度|脉氧|指氧|氧饱|{_EN_START}(?:spo2|sao2|o2 sat(?:uration)?|"
+        rf"oxygen(?: saturation| level)?|sats?)){_SEP}(?P<n>{_N}){_NOT_TIME}"
+        r"(?!\s{0,3}(?:l\b|升|liter|litre))"), _plain),
     ("glucose_mmol_l", re.compile(
         rf"(?:空腹血糖|餐后血糖|血糖|blood sugar|blood glucose|fingerstick glucose|glucose){_SEP}"
-        rf"(?P<n>\d+(?:\.\d+)?){_NOT_TIME}"), _mmol),
-    ("pain_score", re.compile(r"(?:pain|疼痛评分|疼痛)\D{0,12}?(?P<n>\d+)\s*/\s*10"), float),
+        rf"(?P<n>{_N}){_NOT_TIME}\s{{0,20}}(?P<unit>mg)?"), _mmol),
+    ("pain_score", re.compile(r"(?:pain|疼痛评分|疼痛|疼|痛)\D{0,12}?(?P<n>\d+)\s*/\s*10"), _plain),
+    ("pain_score", re.compile(
+        r"(?<![\d.])(?P<n>\d{1,2})\s{0,9}(?:/|out of)\s{0,9}10\b(?=\D{0,15}(?:pain|疼|痛))"),
+     _plain),
+    ("pain_score", re.compile(r"(?:pain)\D{0,20}?(?P<n>\d{1,2})\s{0,9}out of\s{0,9}10\b"), _plain),
+    ("pain_score", re.compile(
+        rf"(?:疼痛(?:评分|程度)?|(?<![a-z])(?:nrs|vas)){_SEP}(?P<n>{_N})\s*(?:分(?!钟|之)|(?![\d.天周月年次]))"),
+     _plain),
     ("gestation_weeks", re.compile(
-        rf"(?:怀孕|孕|妊娠)(?:了|已经|快|约)*(?P<n>{_N})(?:多)?(?:周|w)"), float),
+        rf"(?:怀孕|孕|妊娠)(?:了|已经|快|约)*(?P<n>{_N})(?:多)?(?:周|w)"), _plain),
+    ("gestation_weeks", re.compile(rf"(?P<n>{_N})周(?:孕|\+\d)"), _plain),
     ("gestation_weeks", re.compile(
-        r"(?<!\d)(?P<n>\d{1,2})\s{0,3}(?:weeks|wks|week)\s{0,3}"
-        r"(?:pregnant|gestation|of pregnancy)"), float),
-    ("gestation_weeks", re.compile(r"pregnant\D{0,12}?(?P<n>\d+)\s*(?:weeks|wks|week)"), float),
+        rf"(?:怀孕|孕|妊娠)(?:了|已经|快|约)*(?P<n>{_N})个{_MONTHS}"), _weeks),
+    ("gestation_weeks", re.compile(
+        r"(?<!\d)(?P<n>\d{1,2})\s{0,20}(?P<unit>weeks|wks|week|w|months)\s{0,3}"
+        r"(?:pregnant|gestation|of pregnancy)"), _weeks),
+    ("gestation_weeks", re.compile(
+        r"pregnant\D{0,12}?(?P<n>\d+)\s{0,20}(?P<unit>weeks|wks|week|months)"), _weeks),
+    ("weight_kg", re.compile(
+        rf"(?:体重|{_EN_START}(?:weighs?|weighing|weight|wt)){_SEP}(?P<n>{_N}){_NOT_TIME}"
+        r"\s{0,20}(?P<unit>公斤|千克|市斤|斤|kgs?|lbs?|pounds)"), _kilograms),
 ]  # fmt: skip
 _PRESSURE = re.compile(
-    rf"(?:血压|高压|收缩压|{_EN_START}(?:bp|blood pressure)){_SEP}(?P<s>{_N}){_NOT_TIME}"
-    rf"(?:\s*(?:/|over|-|和|,?\s*低压)\s*(?P<d>{_N}))?"
+    rf"(?:血压|高压|收缩压|{_EN_START}(?:bp|blood pressure)){_SEP}(?P<s>{_N})"
+    rf"(?:\s{{0,3}}[-~到至]\s{{0,3}}(?P<s2>{_N})(?=\s{{0,3}}/))?{_NOT_TIME}"
+    rf"(?:\s{{0,20}}(?:/|over|-|和|到|,?\s?(?:低压|舒张压)(?:是|为)?)\s{{0,3}}(?P<d>{_N})"
+    rf"(?:\s{{0,3}}[-~到至]\s{{0,3}}(?P<d2>{_N}))?)?"
 )
+_DIASTOLIC = re.compile(rf"(?:低压|舒张压){_SEP}(?P<n>{_N}){_NOT_TIME}")
 _AGE_YEARS = re.compile(rf"(?P<n>{_N})\s*(?:周岁|岁)(?P<half>半)?")
 _AGE_MONTHS_ZH = re.compile(
     rf"(?P<n>{_N})个(?P<half>半)?月(?:大|的?(?:宝宝|孩子|婴儿|娃|女儿|儿子))"
@@ -100,10 +143,15 @@ _AGE_DAYS_ZH = re.compile(
     rf"(?P<n>{_N})(?P<unit>天|日|周)(?!前|没|以来|了)|(?P<n2>{_N})(?P<unit2>天|周)大"
 )
 _AGE_EN = re.compile(
-    r"(?<![\d.])(?P<n>\d{1,3}(?:\.\d{1,2})?)[\s-]{0,3}(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
+    r"(?<![\d.])(?P<n>\d{1,3}(?:\.\d{1,2})?)[\s-]{0,20}(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
     r"[\s-]*(?:old|/o|y/?o)\b"
 )
 _AGE_EN_SHORT = re.compile(r"(?:\b(?P<a>\d{1,3})\s?(?:yo|y/o|yr)|^\s*(?P<b>\d{1,3})\s?[fm])\b")
+_ONE_MONTH = re.compile(
+    r"(?:宝宝|宝贝|孩子|婴儿|娃)?(?:才|刚|刚刚|刚出)满月|满月的?(?:宝宝|孩子|婴儿|娃)|出满月"
+)
+_NO_MEASUREMENT = frozenset("一几半")
+"""Numerals that alone measure nothing: 血糖一直很高."""
 _OLDEST = 125
 _YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
 _FEMALE = re.compile(
@@ -115,8 +163,12 @@ _MALE = re.compile(
 
 
 def find_values(text: str) -> list[Value]:
-    """Vital signs and like values in normalised text, in order; no two overlap."""
+    """Vital signs and like values in normalised text, in order; no two of a kind overlap.
+
+    Of a range ("38.5-39.5") the upper end is read.
+    """
     found: list[Value] = []
+    original, text = text, with_digits(text)
 
     def keep(name: str, number: float | None, start: int, end: int) -> None:
         if number is None:
@@ -124,25 +176,56 @@ def find_values(text: str) -> list[Value]:
         low, high = PLAUSIBLE[name]
         taken = any(v.name == name and v.start < end and start < v.end for v in found)
         if low <= number <= high and not taken:
+            if text != original:
+                end = spoken_end(original, end)
             found.append(Value(name, round(number, 2), start, end))
 
     for name, pattern, convert in _PATTERNS:
         for match in pattern.finditer(text):
-            number = parse_number(match["n"])
-            tail = match.groupdict().get("tail")
+            groups = match.groupdict()
+            if match["n"] in _NO_MEASUREMENT:
+                continue
+            number = parse_number(groups.get("n2") or match["n"])
+            tail = groups.get("tail")
             if number is not None and tail:
                 number += 0.5 if tail == "半" else (parse_number(tail) or 0) / 10
-            keep(name, None if number is None else convert(number), *match.span())
+            unit = groups.get("unit") or ""
+            keep(name, None if number is None else convert(number, unit), *match.span())
     for match in _PRESSURE.finditer(text):
-        keep("systolic_bp", parse_number(match["s"]), *match.span())
-        if match["d"]:
-            keep("diastolic_bp", parse_number(match["d"]), *match.span())
+        systolic, diastolic = _pressure(match)
+        keep("systolic_bp", systolic, *match.span())
+        keep("diastolic_bp", diastolic, *match.span())
+    for match in _DIASTOLIC.finditer(text):
+        keep("diastolic_bp", parse_number(match["n"]), *match.span())
     return sorted(found, key=lambda v: v.start)
+
+
+def _pressure(match: re.Match[str]) -> tuple[float | None, float | None]:
+    """Systolic and diastolic pressure; two numerals in one breath are both: 九十六十."""
+    stated = match["s2"] or match["s"]
+    second = match["d2"] or match["d"]
+    systolic = parse_number(stated)
+    diastolic = parse_number(second) if second else None
+    if systolic is None and second is None:
+        return _two_numerals(stated)
+    if systolic is not None and diastolic is not None and diastolic >= systolic:
+        # 血压140到150: a range of one number, not two numbers.
+        return diastolic, None
+    return systolic, diastolic
+
+
+def _two_numerals(text: str) -> tuple[float | None, float | None]:
+    for cut in range(1, len(text)):
+        first, second = parse_number(text[:cut]), parse_number(text[cut:])
+        if first and second and first > second >= 30:
+            return first, second
+    return None, None
 
 
 def find_ages_years(text: str) -> list[float]:
     """Every stated age in years, from normalised text, in order and each once."""
-    found: list[tuple[int, float]] = []
+    found: list[tuple[int, float]] = [(m.start(), 1 / 12) for m in _ONE_MONTH.finditer(text)]
+    text = with_digits(text)
     for match in _AGE_MONTHS_ZH.finditer(text):
         months = parse_number(match["n"] or match["n2"])
         if months is not None:
