@@ -1,0 +1,1 @@
+"""Specialist matching: who of a roster fits a patient's need, in what order and why. Pure."""
