@@ -16,13 +16,10 @@ from eval.estimates import Estimate, share
 from eval.progress import track
 from eval.readers import Line
 from eval.result import Details, Miss, Scored
-from models.backends.onnx import OnnxBackend
 from models.repository import ModelRepository
-from models.tasks.base import run_alone
-from models.tasks.triage import TriageTask
+from models.triage.local import LocalTriage
 from models.triage.result import TriageResult
 
-MODEL = "department"
 EMERGENCY, URGENT, ROUTINE = 2, 3, 4
 _LEVELS = ("1", "2", "3", "4", "5")
 
@@ -54,18 +51,17 @@ class Answered:
 def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     """Triage every line; raises BenchmarkError for a line in no known format."""
     rows = [urgency_row(line) for line in lines]
-    entry = repository.get(MODEL)
-    task, backend = TriageTask(entry.manifest), OnnxBackend(entry.network)
+    triage = LocalTriage(repository)
     answers: list[Answered] = []
     versions: dict[str, str] = {}
     for row in track(rows, len(rows), "disposition"):
-        result = run_alone(task, backend, task.read(row.request))
+        result = triage(row.request)
         versions = result.versions
         answers.append(Answered(row, result.disposition.level, _fired(result)))
     return Scored(
         n=len(rows),
         estimates=estimates(answers),
-        models={MODEL: entry.manifest.version, **versions},
+        models={**triage.versions, **versions},
         details=_details(answers),
     )
 

@@ -17,13 +17,21 @@ from knowledge_base import cards as card_files
 from knowledge_base.cards import Card, parse_card
 from knowledge_base.language import Language
 from knowledge_base.lexicon import findings as lexicon_files
+from knowledge_base.lexicon.confusables import confusables
 from knowledge_base.lexicon.context import cues
+from knowledge_base.lexicon.crisis import crisis_lexicon
 from knowledge_base.lexicon.departments import crosswalks, taxonomy
 from knowledge_base.lexicon.findings import Concept, read_lexicon
+from knowledge_base.lexicon.grammar import grammar
+from knowledge_base.lexicon.intents import intents
+from knowledge_base.matching.vocabulary import vocabulary
+from knowledge_base.matching.weights import weighting
+from knowledge_base.matching.wording import wording
 from knowledge_base.rules import ruleset as rule_files
 from knowledge_base.rules.facts import Consciousness, Sex
 from knowledge_base.rules.ruleset import Rule, read_rules
 from knowledge_base.rules.scale import Disposition
+from knowledge_base.safety_net import safety_net
 from knowledge_base.tokeniser import fold
 from knowledge_base.yaml_files import ContentError, read_yaml
 
@@ -65,6 +73,14 @@ def check() -> list[str]:
     problems += _scale_problems()
     _read(problems, "context.yaml", cues)
     _read(problems, "crosswalks", crosswalks)
+    _read(problems, "intents.yaml", intents)
+    _read(problems, "sites.yaml and sensations.yaml", grammar)
+    _read(problems, "confusables.yaml", confusables)
+    _read(problems, "crisis.yaml", crisis_lexicon)
+    _read(problems, "safety_net.yaml", safety_net)
+    _read(problems, "matching/weights.yaml", weighting)
+    _read(problems, "matching/vocabulary.yaml", vocabulary)
+    _read(problems, "matching/wording.yaml", wording)
     return problems
 
 

@@ -11,7 +11,18 @@ from prometheus_client import CollectorRegistry
 
 from models.triage.result import AI_LABEL
 from serving import __version__
-from serving.api import consults, decisions, health, imaging, knowledge, problems, reviews, triage
+from serving.api import (
+    acuity,
+    consults,
+    decisions,
+    health,
+    imaging,
+    knowledge,
+    matches,
+    problems,
+    reviews,
+    triage,
+)
 from serving.clock import Ids, SystemClock
 from serving.middleware import Guard
 from serving.security import Sessions
@@ -21,7 +32,9 @@ from serving.web import chat, console, pages, static
 
 API_ROUTERS = (
     triage.router,
+    acuity.router,
     consults.router,
+    matches.router,
     imaging.router,
     knowledge.router,
     reviews.router,

@@ -1,4 +1,4 @@
-"""The command line `fenzhen`. The one module that may import every room, command by command.
+"""The command line `fenzhen`. It and `cli_*` may import every room, command by command.
 
 Imports of the rooms are inside the commands, so that `fenzhen --help` is instant and serving
 never needs what only training has. With `--json` the last line is one JSON object.
@@ -6,15 +6,19 @@ never needs what only training has. With `--json` the last line is one JSON obje
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from serving import cli_match, cli_train
+from serving.cli_tools import AsJson, err, out
+from serving.cli_tools import database as _database
+from serving.cli_tools import fail as _fail
+from serving.cli_tools import print_json as _print_json
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,35 +27,17 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="The model repository.")
 kb_app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
-train_app = typer.Typer(no_args_is_help=True, help="Train models (needs the train extra).")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
 user_app = typer.Typer(no_args_is_help=True, help="Users and their API keys.")
 for name, group in (
     ("models", models_app),
     ("kb", kb_app),
-    ("train", train_app),
+    ("train", cli_train.app),
     ("audit", audit_app),
     ("user", user_app),
+    ("match", cli_match.app),
 ):
     app.add_typer(group, name=name)
-
-out = Console()
-err = Console(stderr=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="End with one line of JSON.")]
-Data = Annotated[
-    Path, typer.Option("--data-dir", envvar="FENZHEN_DATA", help="Folder of the data sets.")
-]
-DEFAULT_DATA = Path("../shared/data")
-
-
-def _fail(message: str) -> typer.Exit:
-    err.print(f"[bold red]fenzhen:[/] {message}", highlight=False)
-    return typer.Exit(1)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
 @app.command()
@@ -178,61 +164,11 @@ def kb_search(
         out.print("Nothing found.")
 
 
-@train_app.command("department")
-def train_department(
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
-    config: Annotated[Path, typer.Option()] = Path("training/configs/department.yaml"),
-    data_dir: Data = DEFAULT_DATA,
-    as_json: AsJson = False,
-) -> None:
-    """Train, calibrate and export the department model."""
-    from training.text.train_department import train
-
-    _report(train(config, data_dir, out_dir), as_json)
-
-
-@train_app.command("embedding")
-def train_embedding(
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
-    config: Annotated[Path, typer.Option()] = Path("training/configs/embedding.yaml"),
-    data_dir: Data = DEFAULT_DATA,
-    as_json: AsJson = False,
-) -> None:
-    """Train and export the bilingual text embedding."""
-    from training.text.train_embedding import train
-
-    _report(train(config, data_dir, out_dir), as_json)
-
-
-@train_app.command("imaging")
-def train_imaging(
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
-    task: Annotated[str, typer.Option(help="Name of a file in training/configs.")] = (
-        "cxr_pneumonia"
-    ),
-    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
-    data_dir: Data = DEFAULT_DATA,
-    as_json: AsJson = False,
-) -> None:
-    """Train, calibrate and export an image classifier."""
-    from training.imaging.train import train
-
-    config = Path("training/configs") / f"{task}.yaml"
-    if not config.is_file():
-        raise _fail(f"no imaging task {task}")
-    _report(train(config, data_dir, out_dir, resume=resume), as_json)
-
-
-def _report(metrics: object, as_json: bool) -> None:
-    if as_json:
-        _print_json(metrics)
-    else:
-        out.print_json(json.dumps(metrics, ensure_ascii=False, default=str))
-
-
 @app.command("eval")
 def evaluate(
-    bench: Annotated[str, typer.Argument(help="department, disposition, imaging or findings")],
+    bench: Annotated[
+        str, typer.Argument(help="acuity, department, disposition, imaging or findings")
+    ],
     data: Annotated[Path, typer.Option(help="File in a documented format.")],
     task: Annotated[str | None, typer.Option(help="Imaging task.")] = None,
     text_only: Annotated[bool, typer.Option(help="Leave the title out.")] = False,
@@ -348,18 +284,6 @@ def user_disable(user_id: str) -> None:
             users.disable(db, user_id)
     except FenzhenError as error:
         raise _fail(error.detail) from error
-
-
-def _database() -> Any:
-    """The database of the settings, migrated, closed at the end of the `with`."""
-    from contextlib import closing
-
-    from serving.settings import Settings
-    from serving.storage.database import Database
-
-    db = Database(Settings().database)
-    db.migrate()
-    return closing(db)
 
 
 def main() -> None:

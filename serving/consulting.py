@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from knowledge_base.language import Language
+from knowledge_base.language import Bilingual, Language
 from knowledge_base.rules.facts import Sex, Status
+from models.triage.conversation import Conversation, asked, lacks_suicide_check
+from models.triage.questions import about_suicide_risk, of_somebody_else
 from models.triage.request import TriageRequest, Vitals
 from models.triage.result import QuestionResult, TriageResult
 from serving.errors import Conflict, InvalidInput
@@ -22,8 +24,6 @@ from serving.storage.codes import ConsultStatus
 from serving.storage.consults import Consult
 from serving.triaging import Triaged, triage
 from serving.users import User
-
-MOST_QUESTIONS = 8
 
 
 class Profile(BaseModel):
@@ -49,15 +49,21 @@ class Turn(BaseModel):
     answer: Status | None = Field(
         default=None, description="Reply to the open question: present, absent or unknown."
     )
+    findings: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
+        default=(),
+        max_length=16,
+        description="With `present`: which of the findings that the question asks for.",
+    )
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The consult after a turn."""
+    """The consult after a turn; `explanation` answers a patient who asked back."""
 
     consult: Consult
     triaged: Triaged
     question: QuestionResult | None
+    explanation: Bilingual | None = None
 
 
 async def take_turn(services: Services, consult: Consult, turn: Turn, user: User) -> Reply:
@@ -69,43 +75,39 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
     if consult.status is ConsultStatus.CLOSED:
         raise Conflict("the consult is closed")
     state: dict[str, Any] = dict(consult.state)
-    answers: dict[str, Status] = dict(state["answers"])
-    turns: list[dict[str, Any]] = list(state["turns"])
-    if not turn.text and turn.answer is None:
-        raise InvalidInput("a turn needs text or an answer")
-    if turn.answer is not None:
-        if state["question"] is None:
-            raise InvalidInput("there is no open question to answer")
-        answers[state["question"]["code"]] = turn.answer
-    turns.append({"role": "patient", "text": turn.text or "", "answer": turn.answer})
-    messages = [t["text"] for t in turns if t["role"] == "patient" and t["text"]]
-    if not messages:
+    before = _conversation(state)
+    _check(turn, before)
+    talk = await asyncio.to_thread(before.hear, turn.text or "", turn.answer, turn.findings)
+    if not talk.messages:
         raise InvalidInput("say first what is wrong")
-    messages = _newest(messages, services.settings)
-    request = TriageRequest(messages=tuple(messages), answers=answers, **_profile(state["profile"]))
-    asked = state["asked"]
+    request = TriageRequest(
+        messages=tuple(_newest(list(talk.messages), services.settings)),
+        answers=dict(talk.answers),
+        **_profile(state["profile"]),
+    )
+    said: dict[str, Any] = {"role": "patient", "text": turn.text or "", "answer": turn.answer}
+    if turn.findings:
+        said["findings"] = list(turn.findings)
     updated: list[Consult] = []
-    question: list[QuestionResult | None] = []
+    following: list[Conversation] = []
 
     def alongside(session: Session, result: TriageResult) -> None:
-        following = None if asked >= MOST_QUESTIONS else result.next_question
-        if result.disposition.level == 1 or result.crisis:
-            following = None
-        question.append(following)
+        after = _worded(talk.ask(result), state)
+        following.append(after)
         # Once an emergency, a person has to end it: the chat never talks itself out of one.
-        before = consult.status is ConsultStatus.EMERGENCY
-        emergency = before or result.disposition.level <= 2 or result.crisis
+        standing = consult.status is ConsultStatus.EMERGENCY
+        emergency = standing or result.disposition.level <= 2 or result.crisis
+        explanation = _explanation(after)
         updated.append(
             consults.save(
                 services.db,
                 consult.id,
                 expected_version=consult.version,
                 state=state
+                | _stored(after)
                 | {
-                    "turns": [*turns, _spoken(result, following)],
-                    "answers": answers,
-                    "asked": asked + (following is not None),
-                    "question": None if following is None else following.model_dump(mode="json"),
+                    "turns": [*state["turns"], said, _spoken(result, after.question, explanation)],
+                    "unchecked": lacks_suicide_check(result, after.answers),
                 },
                 status=ConsultStatus.EMERGENCY if emergency else ConsultStatus.OPEN,
                 actor=user.id,
@@ -114,7 +116,87 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
         )
 
     done = await triage(services, request, user, consult_id=consult.id, alongside=alongside)
-    return Reply(updated[0], done, question[0])
+    after = following[0]
+    return Reply(updated[0], done, after.question, _explanation(after))
+
+
+async def close_consult(services: Services, consult: Consult, user: User) -> Consult:
+    """End a consult, whoever asks for it: a patient or staff.
+
+    Raises Conflict while somebody in mental distress has not been asked about suicide; that
+    question is then the open one. A consult that is closed stays so.
+    """
+    if consult.status is ConsultStatus.CLOSED:
+        return consult
+    state: dict[str, Any] = dict(consult.state)
+    unchecked = bool(state.get("unchecked"))
+    question = asked(about_suicide_risk()).model_dump(mode="json") if unchecked else None
+    saved = await asyncio.to_thread(
+        consults.save,
+        services.db,
+        consult.id,
+        expected_version=consult.version,
+        state=state | {"question": question},
+        status=consult.status if unchecked else ConsultStatus.CLOSED,
+        actor=user.id,
+    )
+    if unchecked:
+        raise Conflict("a consult in mental distress is not closed before the suicide-risk check")
+    return saved
+
+
+def _check(turn: Turn, talk: Conversation) -> None:
+    if not turn.text and turn.answer is None:
+        raise InvalidInput("a turn needs text or an answer")
+    if turn.answer is not None and talk.question is None:
+        raise InvalidInput("there is no open question to answer")
+    codes = () if talk.question is None else talk.question.codes
+    if turn.findings and (turn.answer != "present" or not set(turn.findings) <= set(codes)):
+        raise InvalidInput("findings go with the answer present, and must be asked for")
+
+
+def _conversation(state: dict[str, Any]) -> Conversation:
+    """The conversation as it was kept."""
+    spoken = [t["text"] for t in state["turns"] if t["role"] == "patient" and t["text"]]
+    return Conversation(
+        messages=tuple(state.get("messages", spoken)),
+        answers=state["answers"],
+        asked=state["asked"],
+        question=_question(state["question"]),
+        answered=_question(state.get("answered")),
+        missed=frozenset(state.get("missed", ())),
+    )
+
+
+def _question(kept: dict[str, Any] | None) -> QuestionResult | None:
+    return None if kept is None else QuestionResult.model_validate(kept)
+
+
+def _stored(talk: Conversation) -> dict[str, Json]:
+    def kept(question: QuestionResult | None) -> Json:
+        return None if question is None else question.model_dump(mode="json")
+
+    return {
+        "messages": list(talk.messages),
+        "answers": dict(talk.answers),
+        "asked": talk.asked,
+        "question": kept(talk.question),
+        "answered": kept(talk.answered),
+        "missed": sorted(talk.missed),
+    }
+
+
+def _worded(talk: Conversation, state: dict[str, Any]) -> Conversation:
+    """A chat that was opened for somebody else asks about them."""
+    question = talk.question
+    if question is None or not question.codes or not state.get("for_other"):
+        return talk
+    text = of_somebody_else(question.text)
+    return replace(talk, question=question.model_copy(update={"text": text}))
+
+
+def _explanation(talk: Conversation) -> Bilingual | None:
+    return talk.question.reason if talk.asked_back and talk.question is not None else None
 
 
 def _newest(messages: list[str], settings: Settings) -> list[str]:
@@ -141,7 +223,9 @@ async def open_consult(services: Services, profile: Profile, user: User) -> cons
     return await asyncio.to_thread(consults.create, services.db, state, actor=user.id)
 
 
-def _spoken(result: TriageResult, question: QuestionResult | None) -> dict[str, Any]:
+def _spoken(
+    result: TriageResult, question: QuestionResult | None, explanation: Bilingual | None
+) -> dict[str, Any]:
     """What the chat shows of an answer: kept so that a page can be drawn again."""
     return {
         "role": "assistant",
@@ -157,6 +241,7 @@ def _spoken(result: TriageResult, question: QuestionResult | None) -> dict[str, 
             if f.status != "unknown"
         ],
         "question": None if question is None else question.model_dump(mode="json"),
+        "explanation": explanation,
         "language": result.language,
         "understood": "not_understood" not in result.review.reasons,
     }

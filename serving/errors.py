@@ -52,6 +52,7 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
             "illegal_move", 409, "The task's state does not allow that", "任务状态不允许此操作"
         ),
         ErrorKind("version_conflict", 409, "Someone else changed it first", "内容已被他人更改"),
+        ErrorKind("no_capacity", 409, "No place is left", "号源已满"),
         ErrorKind("idempotency_conflict", 409, "The key was used before", "幂等键已被使用"),
         ErrorKind("too_busy", 429, "The service is too busy", "服务繁忙"),
         ErrorKind("internal_error", 500, "Something went wrong inside", "内部错误"),
@@ -194,6 +195,12 @@ class VersionConflict(Conflict):
     """Optimistic locking: the row changed since the caller read it."""
 
     code = "version_conflict"
+
+
+class NoCapacity(Conflict):
+    """The doctor's day has no place left."""
+
+    code = "no_capacity"
 
 
 class IdempotencyConflict(Conflict):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from models.backends.onnx import OnnxBackend
 from models.errors import UnknownModel
-from models.tasks.triage import TriageTask
+from models.triage.local import LocalTriage
 from models.triage.request import TriageRequest
 from serving.decisions import DecisionRecord
 from serving.errors import InvalidInput, NotFound
 from serving.settings import Settings
 from serving.storage.codes import DecisionKind
-
-MODEL = "department"
 
 
 def replay_triage(record: DecisionRecord, settings: Settings) -> list[str]:
@@ -22,14 +19,12 @@ def replay_triage(record: DecisionRecord, settings: Settings) -> list[str]:
     """
     if record.kind is not DecisionKind.TRIAGE:
         raise InvalidInput("only triage decisions can be replayed")
-    version = record.models.get(MODEL)
-    repository = settings.repository
+    pinned = {name: int(version) for name, version in record.models.items()}
     try:
-        entry = repository.get(MODEL, None if version is None else int(version))
+        triage = LocalTriage(settings.repository, pinned)
     except UnknownModel as error:
-        raise NotFound(f"model {MODEL} version {version} is not here") from error
-    task = TriageTask(entry.manifest)
-    judged = task.read(TriageRequest.model_validate(record.input))
-    outputs = None if version is None else OnnxBackend(entry.network).run(task.prepare(judged))
-    again = task.finish(judged, outputs).model_dump(mode="json")
+        raise NotFound(f"a model of this decision is not here: {error}") from error
+    read = triage.task.read(TriageRequest.model_validate(record.input))
+    outputs = {name: out for name, out in triage.outputs(read).items() if name in pinned}
+    again = triage.task.finish(read, outputs).model_dump(mode="json")
     return sorted(key for key in again if again[key] != record.result.get(key))

@@ -18,6 +18,7 @@ from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.manifest import Manifest
 from models.repository import ModelEntry
+from models.tasks.acuity import AcuityTask
 from models.tasks.embedding import EmbeddingTask
 from models.tasks.imaging import ImagingTask
 from models.tasks.triage import TriageTask
@@ -28,6 +29,7 @@ from serving.engine.scheduler import Limits
 from serving.reviews.policy import ReviewPolicy
 from serving.settings import Settings
 from serving.storage.database import Database
+from serving.storage.roster import Rosters
 
 _NUMPY = {
     "float32": np.float32, "float16": np.float16, "int64": np.int64,
@@ -37,7 +39,7 @@ _NUMPY = {
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one server. `imaging` maps a task's name to it."""
+    """The parts of one server. `acuity` and `imaging` map a model's name to its task."""
 
     settings: Settings
     registry: CollectorRegistry
@@ -47,8 +49,10 @@ class Services:
     models: Mapping[str, ModelEntry]
     engine: Engine
     triage: TriageTask
+    acuity: Mapping[str, AcuityTask]
     imaging: Mapping[str, ImagingTask]
     knowledge: KnowledgeIndex
+    rosters: Rosters
 
     async def close(self) -> None:
         """Finish what waits, then let go of the database."""
@@ -97,7 +101,12 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         policy=ReviewPolicy.load(),
         models=entries,
         engine=engine,
-        triage=TriageTask(entries["department"].manifest),
+        triage=TriageTask(entries["department"].manifest, entries.get("urgency")),
+        acuity={
+            name: AcuityTask(entry.manifest)
+            for name, entry in entries.items()
+            if entry.manifest.task == "acuity"
+        },
         imaging={
             name: ImagingTask(entry.manifest)
             for name, entry in entries.items()
@@ -106,4 +115,5 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         knowledge=KnowledgeIndex.build(
             HostedEmbedder(EmbeddingTask(entries["embedding"].manifest), backends["embedding"])
         ),
+        rosters=Rosters(),
     )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.repository import SHIPPED, ModelRepository
@@ -59,9 +60,26 @@ class Settings(BaseSettings):
     session_hours: int = Field(
         12, ge=1, description="How long a physician stays signed in to the console."
     )
+    timezone: str = Field(
+        "Asia/Shanghai", description="The hospital's time zone (IANA): duty hours and days."
+    )
+    max_roster_bytes: int = Field(5_000_000, ge=1_000, description="Largest roster in bytes.")
+    max_roster_rows: int = Field(20_000, ge=1, description="Most doctors in a roster.")
+    acuity_scale: Literal["esi", "ktas", "china"] = Field(
+        "china", description="Acuity scale where a request names none."
+    )
     emergency_number: str = Field(
         "120", pattern=r"^\d{2,8}$", description="Ambulance number shown to patients."
     )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("no such time zone") from error
+        return name
 
     @property
     def repository(self) -> ModelRepository:

@@ -1,4 +1,4 @@
-"""One triage from request to record: rules first, then the model, then one transaction."""
+"""One triage from request to record: rules first, then the models, then one transaction."""
 
 from __future__ import annotations
 
@@ -62,26 +62,35 @@ async def triage(
     """Answer and record. `alongside` writes in the same transaction as the decision.
 
     The rules judge before any queue. A model that is full, late or broken costs an emergency
-    its department ranking and nothing else; anything less urgent gets the error.
+    its department ranking and nothing else; anything less urgent gets the error: without the
+    learned urgency, nobody is told that his complaint can wait.
     """
     check_limits(services, request)
     # Reading is computation: in a thread, a long text does not hold up everybody else.
     judged = await asyncio.to_thread(services.triage.read, request)
     urgent = judged.level <= 2
-    outputs, queue_s, inference_s = None, 0.0, 0.0
-    try:
-        inference = await services.engine.infer(
-            services.triage.model,
-            services.triage.prepare(judged),
-            priority=Priority.emergency if urgent else Priority.interactive,
-            timeout_s=services.settings.inference_timeout_s / (10 if urgent else 1),
-        )
-        outputs = inference.outputs
-        queue_s, inference_s = inference.queue_s, inference.inference_s
-    except Exception:
-        # Whatever broke, an emergency is answered; the record names no model then.
-        if not urgent:
-            raise
+    asked = await asyncio.to_thread(services.triage.prepare, judged)
+    answers = await asyncio.gather(
+        *(
+            services.engine.infer(
+                model,
+                tensors,
+                priority=Priority.emergency if urgent else Priority.interactive,
+                timeout_s=services.settings.inference_timeout_s / (10 if urgent else 1),
+            )
+            for model, tensors in asked.items()
+        ),
+        return_exceptions=True,
+    )
+    outputs, queue_s, inference_s = {}, 0.0, 0.0
+    for model, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, BaseException):
+            # Whatever broke, an emergency is answered; the record does not name the model then.
+            if not urgent or not isinstance(answer, Exception):
+                raise answer
+            continue
+        outputs[model] = answer.outputs
+        queue_s, inference_s = max(queue_s, answer.queue_s), inference_s + answer.inference_s
     result = await asyncio.to_thread(services.triage.finish, judged, outputs)
     record = await asyncio.to_thread(
         _record, services, request, result, user, consult_id, alongside

@@ -37,6 +37,7 @@ class Permission(StrEnum):
     IMAGING_WRITE = "imaging:write"
     ORDER_CHECK = "order:check"
     MATCH_READ = "match:read"
+    MATCH_WRITE = "match:write"
     BATCH_WRITE = "batch:write"
     KNOWLEDGE_READ = "knowledge:read"
     MODELS_READ = "models:read"
@@ -55,6 +56,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.TRIAGE_WRITE,
             Permission.CONSULT_WRITE,
             Permission.MATCH_READ,
+            Permission.MATCH_WRITE,
             Permission.KNOWLEDGE_READ,
             Permission.REVIEW_REQUEST,
         }
@@ -66,6 +68,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.IMAGING_WRITE,
             Permission.ORDER_CHECK,
             Permission.MATCH_READ,
+            Permission.MATCH_WRITE,
             Permission.KNOWLEDGE_READ,
             Permission.MODELS_READ,
             Permission.DECISION_READ,
@@ -81,6 +84,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.IMAGING_WRITE,
             Permission.ORDER_CHECK,
             Permission.MATCH_READ,
+            Permission.MATCH_WRITE,
             Permission.BATCH_WRITE,
             Permission.KNOWLEDGE_READ,
             Permission.MODELS_READ,

@@ -36,28 +36,46 @@ def pad(rows: Sequence[Tensors]) -> dict[str, NDArray[np.generic]]:
 
 
 def export_onnx(
-    net: torch.nn.Module, example: Mapping[str, torch.Tensor], output: str, path: Path
+    net: torch.nn.Module,
+    example: Mapping[str, torch.Tensor],
+    outputs: Mapping[str, Sequence[int]],
+    path: Path,
 ) -> None:
-    """Write `path`: one file, axes 0 (batch) and 1 (length) of every input dynamic."""
+    """Write `path`: one file, axes 0 (batch) and 1 (length) of every input dynamic.
+
+    `outputs` lists for every output, in the network's order, which of these axes it keeps.
+    Constants are not folded here: weights stay stored as small as the network holds them.
+    """
     net.eval()
-    axes = {name: {0: "batch", 1: "length"} for name in example} | {output: {0: "batch"}}
+    names = ("batch", "length")
+    axes = {name: dict(enumerate(names)) for name in example}
+    axes |= {name: {axis: names[axis] for axis in kept} for name, kept in outputs.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             net, tuple(example.values()), str(path), dynamo=False, opset_version=OPSET,
-            input_names=list(example), output_names=[output], dynamic_axes=axes,
+            input_names=list(example), output_names=list(outputs), dynamic_axes=axes,
+            do_constant_folding=False,
         )  # fmt: skip
     onnx.checker.check_model(onnx.load(str(path)), full_check=True)
 
 
 def parity(
-    net: torch.nn.Module, backend: OnnxBackend, rows: Sequence[Tensors], output: str
+    net: torch.nn.Module,
+    backend: OnnxBackend,
+    rows: Sequence[Tensors],
+    output: str,
+    place: int = 0,
 ) -> dict[str, float]:
-    """Largest absolute differences: torch against ONNX, and a row in a batch against alone."""
+    """Largest absolute differences: torch against ONNX, and a row in a batch against alone.
+
+    `place`: the output's number where the network has several.
+    """
     batch = pad(rows)
     together = backend.run(batch)[output].astype(np.float64)
     with torch.inference_mode():
-        expected = net(*(torch.from_numpy(value) for value in batch.values())).numpy()
+        outputs = net(*(torch.from_numpy(value) for value in batch.values()))
+        expected = (outputs[place] if isinstance(outputs, tuple) else outputs).numpy()
     alone = np.concatenate([backend.run(row)[output] for row in rows]).astype(np.float64)
     return {
         "torch_onnx_max_abs": float(np.abs(together - expected).max()),
@@ -66,10 +84,12 @@ def parity(
     }
 
 
-def write_artifact(folder: Path, manifest: Manifest, sections: Mapping[str, str]) -> Manifest:
-    """Write the card and the manifest with the sha256 of both files; returns what was written."""
+def write_artifact(
+    folder: Path, manifest: Manifest, sections: Mapping[str, str], others: Sequence[str] = ()
+) -> Manifest:
+    """Write the card and the manifest with the sha256 of network, card and `others`."""
     (folder / "MODEL_CARD.md").write_text(card(manifest, sections), encoding="utf-8")
-    files = {name: sha256_of(folder / name) for name in (NETWORK, "MODEL_CARD.md")}
+    files = {name: sha256_of(folder / name) for name in (NETWORK, "MODEL_CARD.md", *others)}
     complete = manifest.model_copy(update={"files": files})
     write_manifest(folder, complete)
     return complete

@@ -1,7 +1,8 @@
-"""The triage task: reads the case, lets the rules judge it, ranks departments by the model.
+"""The triage task: reads the case, lets the rules judge it, listens to two models.
 
 `read` is the safety floor and needs no model: it answers inside the request, before any
-queue. `finish` works without outputs too, so a broken model never costs an emergency its answer.
+queue. The learned urgency may raise what the rules said, the department model says where to go.
+`finish` works without either, so a broken model never costs an emergency its answer.
 """
 
 from __future__ import annotations
@@ -14,31 +15,36 @@ from knowledge_base.language import Language
 from knowledge_base.lexicon.departments import taxonomy
 from knowledge_base.lexicon.findings import Lexicon, lexicon
 from knowledge_base.rules.conditions import finding_truth
+from knowledge_base.rules.facts import Observation
 from knowledge_base.rules.ruleset import Rule, RuleSet, Verdict, rules
 from knowledge_base.rules.scale import dispositions
 from models.backends import Tensors
 from models.manifest import Manifest
+from models.repository import ModelEntry
 from models.tasks.department import DepartmentRequest, DepartmentTask
-from models.triage.advice import choose_cards, passages
+from models.tasks.urgency import UrgencyTask
+from models.triage.advice import advise, choose_cards
 from models.triage.case import Case, CaseReader
-from models.triage.questions import CHOICES, Question, next_question
+from models.triage.conversation import asked
+from models.triage.interview import Interview, Situation, in_mental_distress
+from models.triage.learned import Thresholds, hear
+from models.triage.questions import Question, of_somebody_else
 from models.triage.request import TriageRequest
 from models.triage.result import (
     AI_LABEL,
-    AdviceResult,
-    Choice,
     DepartmentResult,
     DispositionResult,
-    FindingResult,
     QuestionResult,
     ReviewReason,
     ReviewResult,
     RuleResult,
     TriageResult,
-    ValueResult,
 )
 from models.triage.routing import route, routing
+from models.triage.views import finding_results, value_results
 
+Outputs = Mapping[str, Tensors]
+"""What each model returned, by its name."""
 SELF_CARE, ROUTINE, URGENT, EMERGENCY = 5, 4, 3, 2
 _COMPLAINTS = frozenset({"symptom", "sign", "event", "exposure"})
 _UNSPECIFIC = frozenset({"pain", "itching", "swelling", "skin_redness", "lump", "well_otherwise"})
@@ -50,19 +56,24 @@ _SHORT_TEXT = 40
 
 @dataclass(frozen=True)
 class Judged:
-    """A case with the verdict of the rules and the disposition that follows."""
+    """A case with the verdict of the rules and the disposition that follows.
+
+    `unsure`: the learned urgency heard something that is not enough to raise the answer.
+    """
 
     case: Case
     verdict: Verdict
     level: int
+    unsure: bool = False
 
 
 class TriageTask:
-    """See the module docstring; `Task[Judged, TriageResult]`."""
+    """See the module docstring: a task over two models instead of one."""
 
     def __init__(
         self,
         department: Manifest,
+        urgency: ModelEntry | None = None,
         *,
         terms: Lexicon | None = None,
         rule_set: RuleSet | None = None,
@@ -72,17 +83,20 @@ class TriageTask:
         self._rules = rule_set or rules()
         self._cards = cards() if guideline_cards is None else guideline_cards
         self._reader = CaseReader(self._lexicon)
+        self._interview = Interview(self._rules, self._lexicon)
         self._department = DepartmentTask(department)
-        self._manifest = department
-
-    @property
-    def model(self) -> str:
-        """The department model."""
-        return self._manifest.name
+        self._versions = {department.name: department.version}
+        self._urgency: UrgencyTask | None = None
+        if urgency is not None:
+            self._urgency = UrgencyTask(urgency.manifest, urgency.folder)
+            self._thresholds = Thresholds.of(urgency.manifest.thresholds)
+            self._versions[urgency.manifest.name] = urgency.manifest.version
 
     def read(self, request: TriageRequest) -> Judged:
         """The case and the rules' verdict: the part that never waits for a model."""
-        case = self._reader.read(request)
+        return self._judge(self._reader.read(request))
+
+    def _judge(self, case: Case) -> Judged:
         # Where several ages were stated, each might be the patient's: the worst one counts.
         verdict = min(
             (self._rules.judge(replace(case.facts, age_years=age)) for age in case.ages or (None,)),
@@ -96,6 +110,21 @@ class TriageTask:
             level = min(level, ROUTINE)
         return Judged(case, verdict, level)
 
+    def heard(self, judged: Judged, outputs: Outputs) -> Judged:
+        """The case judged again with what the learned urgency adds to it."""
+        if self._urgency is None or self._urgency.model not in outputs:
+            return judged
+        found = self._urgency.finish(_words(judged.case), outputs[self._urgency.model])
+        heard = hear(found, self._thresholds)
+        if not heard.findings:
+            return replace(judged, unsure=heard.unsure)
+        facts = judged.case.facts
+        added = dict.fromkeys(heard.findings, Observation("present"))
+        case = replace(
+            judged.case, facts=replace(facts, observations={**facts.observations, **added})
+        )
+        return replace(self._judge(case), unsure=True)
+
     def _uncovered(self, case: Case, verdict: Verdict) -> list[str]:
         """Complaints that no fired rule looked at: staying at home needs all to be minor."""
         looked_at = frozenset().union(*(rule.condition.findings() for rule in verdict.fired))
@@ -107,12 +136,20 @@ class TriageTask:
             and not looked_at & {code, *self._lexicon.implied(code)}
         ]
 
-    def prepare(self, request: Judged) -> Tensors:
-        """The department model's tensors: the patient's words and the findings' names."""
-        return self._department.prepare(department_request(request.case, self._lexicon))
+    def prepare(self, request: Judged) -> dict[str, Tensors]:
+        """Tensors by model: the department's and, where there is one, the learned urgency's."""
+        asked = {
+            self._department.model: self._department.prepare(
+                department_request(request.case, self._lexicon)
+            )
+        }
+        if self._urgency is not None:
+            asked[self._urgency.model] = self._urgency.prepare(_words(request.case))
+        return asked
 
-    def finish(self, request: Judged, outputs: Tensors | None) -> TriageResult:
-        """The answer; `outputs` None stands for a model that could not be asked."""
+    def finish(self, request: Judged, outputs: Outputs) -> TriageResult:
+        """The answer; a model that could not be asked is missing in `outputs`."""
+        request = self.heard(request, outputs)
         case, verdict = request.case, request.verdict
         language: Language = "en" if case.language == "en" else "zh"
         ranked, unsure = self._departments(request, outputs)
@@ -121,7 +158,9 @@ class TriageTask:
         red = tuple(self._rule(r, case) for r in verdict.fired if r.disposition < ROUTINE)
         scale = dispositions()[request.level]
         reasons = _review_reasons(request, crisis, unsure)
-        question = next_question(case.facts, request.level, verdict.undecided, self._lexicon)
+        question = self._interview.next(
+            _situation(request, crisis, ranked, unsure and self._department.model in outputs)
+        )
         return TriageResult(
             label=AI_LABEL,
             language=language,
@@ -133,35 +172,30 @@ class TriageTask:
             department_unsure=unsure,
             red_flags=red,
             basis=tuple(self._rule(r, case) for r in verdict.fired if r.disposition >= ROUTINE),
-            findings=tuple(self._findings(case)),
-            values=tuple(_values(case)),
+            findings=tuple(finding_results(case, self._lexicon)),
+            values=tuple(value_results(case)),
             contradictions=tuple(sorted(case.contradictions)),
             missing=_missing(case),
-            next_question=None if question is None else _ask(question),
-            advice=AdviceResult(
-                now=verdict.fired[0].text.advice if verdict.fired else scale.action,
-                watch_for=passages(chosen, "when_to_worry", language),
-                self_care=passages(chosen, "self_care", language)
-                if request.level > EMERGENCY
-                else (),
-            ),
+            next_question=None if question is None else _asked(question, case),
+            advice=advise(case, verdict, request.level, chosen, self._lexicon, language),
             review=ReviewResult(required=bool(reasons), reasons=reasons),
-            models={} if outputs is None else {self._manifest.name: self._manifest.version},
+            models={name: self._versions[name] for name in outputs},
             versions={"rules": self._rules.version, "lexicon": self._lexicon.version},
         )
 
     def _departments(
-        self, judged: Judged, outputs: Tensors | None
+        self, judged: Judged, outputs: Outputs
     ) -> tuple[tuple[DepartmentResult, ...], bool]:
         rules_ = routing()
-        if outputs is None:
+        given = outputs.get(self._department.model)
+        if given is None:
             probabilities = {rules_.unsure: 1.0}
         else:
-            found = self._department.finish(department_request(judged.case, self._lexicon), outputs)
+            found = self._department.finish(department_request(judged.case, self._lexicon), given)
             probabilities = {d.code: d.probability for d in found}
         routed = route(probabilities, judged.case.facts)
         ranked = sorted(routed.items(), key=lambda item: -item[1])[:_MOST_DEPARTMENTS]
-        unsure = outputs is None or ranked[0][1] < self._department.unsure
+        unsure = given is None or ranked[0][1] < self._department.unsure
         first = rules_.emergency if judged.level <= EMERGENCY else rules_.unsure if unsure else None
         if first is not None:
             ranked = [
@@ -197,27 +231,6 @@ class TriageTask:
             checked=rule.text.checked,
         )
 
-    def _findings(self, case: Case) -> Sequence[FindingResult]:
-        return [
-            FindingResult(
-                code=finding.code,
-                hpo=self._lexicon[finding.code].hpo,
-                kind=self._lexicon[finding.code].kind,
-                name={"zh": self._lexicon[finding.code].zh, "en": self._lexicon[finding.code].en},
-                status=finding.status,
-                experiencer=finding.experiencer,
-                temporality=finding.temporality,
-                severity=None if finding.severity is None else finding.severity.name,
-                duration_hours=finding.duration_hours,
-                message=number,
-                start=finding.start,
-                end=finding.end,
-                text=finding.text,
-            )
-            for number, reading in enumerate(case.readings)
-            for finding in reading.findings
-        ]
-
 
 def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
     """What the department model reads: the words and, where they help, the findings' names.
@@ -228,6 +241,11 @@ def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
     text = " ".join(case.request.texts)
     named = case.language == "en" or len(text) <= _SHORT_TEXT
     return DepartmentRequest(text, tuple(terms[c].zh for c in case.present) if named else ())
+
+
+def _words(case: Case) -> str:
+    """All that the patient said, as one text."""
+    return "\n".join(case.request.texts)
 
 
 def _is_crisis(rule: Rule) -> bool:
@@ -241,17 +259,9 @@ def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewR
         reasons.append("crisis")
     if not judged.case.understood:
         reasons.append("not_understood")
-    if judged.case.contradictions or (unsure and judged.level == URGENT):
+    if judged.case.contradictions or judged.unsure or (unsure and judged.level == URGENT):
         reasons.append("low_confidence")
     return tuple(reasons)
-
-
-def _values(case: Case) -> list[ValueResult]:
-    measured = case.request.vitals.numbers()
-    return [
-        ValueResult(name=name, value=v, origin="measured" if measured.get(name) == v else "stated")
-        for name, v in sorted(case.facts.values.items())
-    ]
 
 
 def _missing(case: Case) -> tuple[str, ...]:
@@ -268,14 +278,37 @@ def _missing(case: Case) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def _ask(question: Question) -> QuestionResult:
-    return QuestionResult(
-        code=question.code,
-        text={"zh": question.zh, "en": question.en},
-        choices=tuple(
-            Choice(value=value, name={"zh": names["zh"], "en": names["en"]})
-            for value, names in CHOICES
-        ),
-        reason=question.rule.text.rationale,
-        rule=question.rule.id,
+def _asked(question: Question, case: Case) -> QuestionResult:
+    """The question as it is sent, in words about the patient."""
+    sent = asked(question)
+    if not question.codes or not somebody_else(case):
+        return sent
+    return sent.model_copy(update={"text": of_somebody_else(question.text)})
+
+
+def somebody_else(case: Case) -> bool:
+    """Whether the patient is not who writes: what is there is a relative's, nothing one's own."""
+    whose = {
+        finding.experiencer
+        for reading in case.readings
+        for finding in reading.findings
+        if finding.status == "present" and finding.temporality == "now"
+    }
+    return "relative" in whose and "self" not in whose
+
+
+def _situation(
+    judged: Judged, crisis: bool, ranked: Sequence[DepartmentResult], unsure: bool
+) -> Situation:
+    case = judged.case
+    return Situation(
+        facts=case.facts,
+        present=case.present,
+        level=judged.level,
+        fired=judged.verdict.fired,
+        asked=case.request.answers,
+        understood=case.understood,
+        crisis=crisis,
+        psychiatric=in_mental_distress({d.code for d in ranked[:1]}, case.present),
+        departments={d.code: d.probability for d in ranked} if unsure else {},
     )

@@ -1,4 +1,8 @@
-"""Advice from guideline cards: passages for patients on what they have, with sources."""
+"""Advice for patients: what to do now, what to watch for, when to come back, what to tell.
+
+What to do comes from the rule that decided, the rest from guideline cards and safety-netting
+texts, each with its documents, in the language of the answer. Never a diagnosis or a dose.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,48 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from knowledge_base.cards import Card, Passage, Section
 from knowledge_base.language import Language
-from models.triage.result import CitedPassage
+from knowledge_base.lexicon.findings import Lexicon
+from knowledge_base.rules.facts import Facts
+from knowledge_base.rules.ruleset import Verdict
+from knowledge_base.rules.scale import dispositions
+from knowledge_base.safety_net import SafetyNet, safety_net
+from models.triage.case import Case
+from models.triage.doctor_list import doctor_list
+from models.triage.result import AdviceResult, CitedAdvice, CitedPassage
 
 _MOST_CARDS = 2
 _MOST_PASSAGES = 4
+_EMERGENCY = 2
+"""Up to this level nobody is told how to look after it at home, or how long it may last."""
+
+
+def advise(
+    case: Case,
+    verdict: Verdict,
+    level: int,
+    chosen: Sequence[Card],
+    terms: Lexicon,
+    language: Language,
+) -> AdviceResult:
+    """All advice of one answer; `chosen` are the cards that it cites."""
+    net = safety_net()
+    return AdviceResult(
+        now=verdict.fired[0].text.advice if verdict.fired else dispositions()[level].action,
+        watch_for=passages(chosen, "when_to_worry", language),
+        self_care=passages(chosen, "self_care", language) if level > _EMERGENCY else (),
+        come_back=come_back(net, level, case.facts, language),
+        tell_the_doctor=doctor_list(case, terms, net.words, language),
+    )
+
+
+def come_back(
+    net: SafetyNet, level: int, facts: Facts, language: Language
+) -> tuple[CitedAdvice, ...]:
+    """When to be seen again: by the urgency, then how long each complaint may last."""
+    listed = list(net.levels[level])
+    if level > _EMERGENCY:
+        listed += [x for x in net.limits if x.concerns(facts)]
+    return tuple(CitedAdvice(text=a.text[language], sources=a.sources) for a in listed)
 
 
 def choose_cards(

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from knowledge_base.lexicon.findings import Lexicon
+from knowledge_base.lexicon.findings import HISTORY, Lexicon
 from knowledge_base.rules.facts import Facts, Observation, Severity, Sex
 from models.text.findings import Finding, Reader, Reading
+from models.text.normalise import is_cjk
 from models.triage.request import TriageRequest
 
 _FEVER_C = 38.0
 """Temperature from which fever is present (NICE NG143: 38 °C or higher)."""
 
-_HISTORY_KINDS = frozenset({"condition"})
+_BACKGROUND_KINDS = frozenset({"medicine", "state", "request"})
+"""What a complaint is told against. Alone it is the complaint only where little else was said."""
+_MOST_UNREAD = 30
+"""Chinese characters outside of findings up to which background alone explains a message."""
+_LETTERS_PER_CHARACTER = 4
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Case:
     language: str
     contradictions: frozenset[str]
     ages: tuple[float, ...] = ()
+    understood: bool = False
+    """Whether the complaint was recognised, and not only a medicine beside unread words."""
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -42,11 +49,6 @@ class Case:
             for code in said
             if code in self.facts.observations and self.facts.observations[code].status == "present"
         )
-
-    @property
-    def understood(self) -> bool:
-        """Whether a complaint or a request was recognised in the words or the answers."""
-        return bool(self.present)
 
 
 class CaseReader:
@@ -103,7 +105,7 @@ class CaseReader:
                 observations.get("fever", Observation("present")), status="present"
             )
         self._spread(observations)
-        return Case(
+        case = Case(
             request=request,
             readings=readings,
             facts=self._facts(request, readings, observations, history, values, ages),
@@ -111,6 +113,18 @@ class CaseReader:
             contradictions=frozenset(contradictions),
             ages=ages,
         )
+        return replace(case, understood=self._understood(case))
+
+    def _understood(self, case: Case) -> bool:
+        kinds = {self._lexicon[code].kind for code in case.present}
+        if kinds - _BACKGROUND_KINDS:
+            return True
+        asked_about = any(
+            finding.status == "unknown" and self._lexicon[finding.code].kind in HISTORY
+            for reading in case.readings
+            for finding in reading.findings
+        )
+        return bool(kinds or asked_about) and sum(map(_unread, case.readings)) <= _MOST_UNREAD
 
     def _graded(self, finding: Finding) -> list[str]:
         """The codes that the lexicon has for a stated grade: severe_headache, sudden_…"""
@@ -127,7 +141,7 @@ class CaseReader:
         """A relative's symptom is the patient's: people ask for their mothers and children."""
         if finding.temporality == "past":
             return False
-        disease = self._lexicon[finding.code].kind in _HISTORY_KINDS
+        disease = self._lexicon[finding.code].kind in HISTORY
         if finding.experiencer == "family":
             return not disease
         return not (disease and finding.experiencer == "relative" and speaks_for_self)
@@ -137,7 +151,7 @@ class CaseReader:
             return False
         if finding.experiencer == "relative" and speaks_for_self:
             return False
-        return finding.temporality == "past" or (self._lexicon[finding.code].kind in _HISTORY_KINDS)
+        return finding.temporality == "past" or (self._lexicon[finding.code].kind in HISTORY)
 
     def _named(self, names: Iterable[str]) -> set[str]:
         """Codes behind names of conditions and medicines, given as codes or words."""
@@ -199,6 +213,14 @@ class CaseReader:
         )
 
 
+def _unread(reading: Reading) -> float:
+    """How much of a text no finding explains, in Chinese characters."""
+    covered = {place for f in reading.findings for place in range(f.start, f.end)}
+    rest = [c for place, c in enumerate(reading.text) if place not in covered]
+    chinese = sum(map(is_cjk, rest))
+    return chinese + (sum(map(str.isalpha, rest)) - chinese) / _LETTERS_PER_CHARACTER
+
+
 def _observe(finding: Finding) -> Observation:
     return Observation(
         finding.status,
@@ -251,7 +273,7 @@ def _later(
 _USUAL = {
     "heart_rate": 80.0, "respiratory_rate": 16.0, "systolic_bp": 120.0, "diastolic_bp": 80.0,
     "temperature_c": 36.8, "spo2": 100.0, "glucose_mmol_l": 6.0, "pain_score": 0.0,
-    "gestation_weeks": 0.0,
+    "gestation_weeks": 0.0, "weight_kg": 60.0,
 }  # fmt: skip
 """Where each value usually lies: of two values the one farther from it is the worse."""
 _TOLERANCE = 0.1

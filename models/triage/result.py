@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from knowledge_base.cards import CardSource, Section
 from knowledge_base.language import Bilingual, Language
+from knowledge_base.lexicon.grammar import Side
 from knowledge_base.rules.facts import Status
 from knowledge_base.rules.ruleset import Source
 from models.text.context import Experiencer, Temporality
+from models.text.cue_patterns import Course, Onset
 
 AI_LABEL: Bilingual = {
     "zh": "本回答由人工智能生成，仅供参考，不能代替医生诊断；由医生签字后才成为医疗意见。",
@@ -63,7 +65,10 @@ class RuleResult(_Frozen):
 
 
 class FindingResult(_Frozen):
-    """A finding with the words that it came from: `message` counts from 0."""
+    """A finding with the words that it came from: `message` counts from 0.
+
+    `site` and `side` are those that the words name; findings of one phrase (头和脖子都疼) share it.
+    """
 
     code: str
     hpo: str | None
@@ -74,6 +79,10 @@ class FindingResult(_Frozen):
     temporality: Temporality
     severity: str | None
     duration_hours: float | None
+    site: str | None = None
+    side: Side | None = None
+    onset: Onset | None = None
+    course: Course | None = None
     message: int
     start: int
     end: int
@@ -89,20 +98,31 @@ class ValueResult(_Frozen):
 
 
 class Choice(_Frozen):
-    """A quick reply; send it back as `answers: {code: value}`."""
+    """A quick reply; send it back as `answers: {code: value}`.
+
+    `code` is the finding that it names where the question asks for several; `says` are words
+    that it stands for, to be sent as a message.
+    """
 
     value: Status
     name: Bilingual
+    code: str | None = None
+    says: Bilingual | None = None
 
 
 class QuestionResult(_Frozen):
-    """The next question and why it is asked."""
+    """The next question and why it is asked.
+
+    `code` is the key of its answer; `codes` are the findings that it asks for: a "none of these"
+    denies them all. An open question has none. `rule` is the rule that wants to know, if one does.
+    """
 
     code: str
+    codes: tuple[str, ...] = ()
     text: Bilingual
     choices: tuple[Choice, ...]
     reason: Bilingual
-    rule: str
+    rule: str | None = None
 
 
 class CitedPassage(_Frozen):
@@ -116,12 +136,25 @@ class CitedPassage(_Frozen):
     sources: tuple[CardSource, ...]
 
 
+class CitedAdvice(_Frozen):
+    """One sentence in the language of the answer, with the documents behind it."""
+
+    text: str
+    sources: tuple[Source, ...]
+
+
 class AdviceResult(_Frozen):
-    """What to do, what to watch for and what the guidelines say, each with its passage."""
+    """What to do, what to watch for, when to come back and what to tell the doctor.
+
+    Passages and sentences name their documents; `tell_the_doctor` holds the patient's own
+    findings in the language of the answer, one kind to a line.
+    """
 
     now: Bilingual
     watch_for: tuple[CitedPassage, ...]
     self_care: tuple[CitedPassage, ...]
+    come_back: tuple[CitedAdvice, ...] = ()
+    tell_the_doctor: tuple[str, ...] = ()
 
 
 class ReviewResult(_Frozen):

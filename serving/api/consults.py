@@ -10,14 +10,16 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from knowledge_base.language import Bilingual
 from models.triage.result import QuestionResult, TriageResult
 from serving.api.problems import preferred_language
 from serving.api.triage import timing_headers
-from serving.consulting import Profile, Reply, Turn, open_consult, take_turn
+from serving.consulting import Profile, Reply, Turn, close_consult, open_consult, take_turn
 from serving.errors import problem
 from serving.security import allow, services_of
 from serving.storage import consults
 from serving.storage.canonical import dumps
+from serving.storage.consults import Consult
 from serving.users import Permission, User
 
 router = APIRouter(tags=["consults"])
@@ -34,11 +36,12 @@ class ConsultOpened(BaseModel):
 
 
 class TurnAnswer(BaseModel):
-    """The answer to a turn."""
+    """The answer to a turn; `explanation` says why a question is asked, where the patient asked."""
 
     decision_id: str
     status: str
     question: QuestionResult | None
+    explanation: Bilingual | None
     result: TriageResult
 
 
@@ -100,6 +103,20 @@ async def get_consult(
 ) -> ConsultState:
     """The conversation so far."""
     consult = await asyncio.to_thread(consults.load, services_of(request).db, consult_id, secret)
+    return _state(consult)
+
+
+@router.post("/v1/consults/{consult_id}/close")
+async def post_close(
+    consult_id: str, request: Request, secret: Secret, user: Writer
+) -> ConsultState:
+    """End the conversation; 409 while a suicide-risk check is still due, which is then asked."""
+    services = services_of(request)
+    consult = await asyncio.to_thread(consults.load, services.db, consult_id, secret)
+    return _state(await close_consult(services, consult, user))
+
+
+def _state(consult: Consult) -> ConsultState:
     state: dict[str, Any] = dict(consult.state)
     return ConsultState(
         id=consult.id,
@@ -114,6 +131,7 @@ def _answer(reply: Reply) -> TurnAnswer:
         decision_id=reply.triaged.record.id,
         status=reply.consult.status.value,
         question=reply.question,
+        explanation=reply.explanation,
         result=reply.triaged.result,
     )
 

@@ -19,6 +19,8 @@ class DecisionKind(StrEnum):
     TRIAGE = "triage"
     IMAGING = "imaging"
     ORDER = "order"
+    MATCH = "match"
+    ACUITY = "acuity"
 
 
 class DecisionStatus(StrEnum):
@@ -78,3 +80,21 @@ class ConsultStatus(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
     EMERGENCY = "emergency"
+
+
+class MatchOutcome(StrEnum):
+    """What became of a proposed doctor. The legal moves are in `serving/storage/matches.py`."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+class RefusalReason(StrEnum):
+    """Why a proposed doctor was refused, by the patient or by the doctor."""
+
+    PATIENT_PREFERENCE = "patient_preference"
+    OUTSIDE_EXPERTISE = "outside_expertise"
+    DOCTOR_UNAVAILABLE = "doctor_unavailable"
+    NO_LONGER_NEEDED = "no_longer_needed"
+    OTHER = "other"

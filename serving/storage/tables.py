@@ -6,7 +6,7 @@ build.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -16,9 +16,11 @@ from serving.storage.codes import (
     ConsultStatus,
     DecisionKind,
     DecisionStatus,
+    MatchOutcome,
     Outcome,
     OverrideReason,
     Reason,
+    RefusalReason,
     Role,
     TaskState,
 )
@@ -186,3 +188,49 @@ class IdempotencyRow(Base):
     status: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class RosterRow(Base):
+    """A version of the roster of doctors, whole, as canonical CSV. The newest is in force."""
+
+    __tablename__ = "rosters"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_at: Mapped[datetime]
+    sha256: Mapped[str] = mapped_column(String(64))
+    doctors: Mapped[int]
+    content: Mapped[str] = mapped_column(Text)
+
+
+class DoctorDayRow(Base):
+    """How many places of a doctor's day are given away. `day` is the hospital's local date."""
+
+    __tablename__ = "doctor_days"
+
+    doctor: Mapped[str] = mapped_column(String(32), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    taken: Mapped[int]
+
+
+class MatchOutcomeRow(Base):
+    """What became of one doctor of a match. The match itself is a decision."""
+
+    __tablename__ = "match_outcomes"
+
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"), primary_key=True)
+    doctor: Mapped[str] = mapped_column(String(32), primary_key=True)
+    outcome: Mapped[MatchOutcome] = mapped_column(coded(MatchOutcome))
+    reason: Mapped[RefusalReason | None] = mapped_column(coded(RefusalReason))
+    at: Mapped[datetime]
+
+
+class MatchWeightsRow(Base):
+    """A version of learned weights by specialty. The newest is in force; none is ever changed."""
+
+    __tablename__ = "match_weights"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_at: Mapped[datetime]
+    base_version: Mapped[int]
+    weights: Mapped[dict[str, Json]] = mapped_column(EXACT_JSON)
+    report: Mapped[dict[str, Json]] = mapped_column(EXACT_JSON)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_base.language import Bilingual, Language
+from serving.web.finding_words import DETAILS, details
 
 LIKELY = 0.1
 """From which probability a department after the first is named to a patient."""
@@ -28,15 +29,22 @@ class Said:
 
 @dataclass(frozen=True)
 class Chip:
-    """One thing understood. `mark` is present, absent, past or relative."""
+    """One thing understood. `mark` is present, absent, past or relative.
+
+    `detail` says where it is, how it began and how it goes.
+    """
 
     name: Bilingual
     mark: str
+    detail: Bilingual | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The server's turn. `number` counts answers from 1 and names the page's anchor."""
+    """The server's turn. `number` counts answers from 1 and names the page's anchor.
+
+    `as_before`: what to watch for, when to come back and what to do oneself did not change.
+    """
 
     number: int
     level: int
@@ -54,6 +62,10 @@ class Answer:
     chips: tuple[Chip, ...]
     question: Bilingual | None
     question_reason: Bilingual | None
+    explanation: Bilingual | None = None
+    come_back: tuple[Mapping[str, Any], ...] = ()
+    tell_the_doctor: tuple[str, ...] = ()
+    as_before: bool = False
 
     who = "assistant"
 
@@ -66,26 +78,34 @@ class Answer:
 def conversation(state: Mapping[str, Any]) -> list[Said | Answer]:
     """All turns, oldest first."""
     shown: list[Said | Answer] = []
-    question: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
     answers = 0
     for turn in state["turns"]:
         if turn["role"] == "patient":
-            shown.append(_said(turn, question))
+            shown.append(_said(turn, None if before is None else before["question"]))
         else:
             answers += 1
-            question = turn["question"]
-            shown.append(_answer(turn, answers))
+            shown.append(_answer(turn, answers, before))
+            before = turn
     return shown
 
 
 def _said(turn: Mapping[str, Any], question: Mapping[str, Any] | None) -> Said:
     if turn["answer"] is None or question is None:
         return Said(turn["text"])
-    names = {choice["value"]: choice["name"] for choice in question["choices"]}
-    return Said(turn["text"], question["text"], names.get(turn["answer"]))
+    ticked = turn.get("findings", ())
+    if ticked:
+        names = [c["name"] for c in question["choices"] if c.get("code") in ticked]
+        return Said(turn["text"], question["text"], _listed(names))
+    choices = {c["value"]: c["name"] for c in question["choices"] if c.get("code") is None}
+    return Said(turn["text"], question["text"], choices.get(turn["answer"]))
 
 
-def _answer(turn: Mapping[str, Any], number: int) -> Answer:
+def _listed(names: Sequence[Bilingual]) -> Bilingual:
+    return {"zh": "、".join(n["zh"] for n in names), "en": ", ".join(n["en"] for n in names)}
+
+
+def _answer(turn: Mapping[str, Any], number: int, before: Mapping[str, Any] | None) -> Answer:
     disposition, advice, question = turn["disposition"], turn["advice"], turn["question"]
     return Answer(
         number=number,
@@ -104,7 +124,18 @@ def _answer(turn: Mapping[str, Any], number: int) -> Answer:
         chips=_chips(turn["findings"]),
         question=None if question is None else question["text"],
         question_reason=None if question is None else question["reason"],
+        explanation=turn.get("explanation"),
+        come_back=tuple(advice.get("come_back", ())),
+        tell_the_doctor=tuple(advice.get("tell_the_doctor", ())),
+        as_before=before is not None and _advised(before) == _advised(turn),
     )
+
+
+def _advised(turn: Mapping[str, Any]) -> list[object]:
+    """What an answer advises: the same urgency with the same sentences is the same advice."""
+    advice = turn["advice"]
+    sentences = [advice.get(part) for part in ("watch_for", "come_back", "self_care")]
+    return [turn["disposition"]["level"], turn["language"], *sentences]
 
 
 def _departments(ranked: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Bilingual], ...]:
@@ -117,7 +148,7 @@ def _departments(ranked: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Bili
 
 
 def _chips(findings: Sequence[Mapping[str, Any]]) -> tuple[Chip, ...]:
-    """Each thing once: the last that was said of it counts."""
+    """Each thing once: the last that was said of it counts, with details said before."""
     last: dict[str, Chip] = {}
     for finding in findings:
         mark = finding["status"]
@@ -125,5 +156,10 @@ def _chips(findings: Sequence[Mapping[str, Any]]) -> tuple[Chip, ...]:
             mark = "past"
         elif finding.get("experiencer", "self") == "family":
             mark = "relative"
-        last[finding["name"]["en"]] = Chip(finding["name"], mark)
+        name = finding["name"]
+        before = last.get(name["en"])
+        detail = details(name, {field: finding.get(field) for field in DETAILS})
+        if detail is None and before is not None and before.mark == mark:
+            detail = before.detail
+        last[name["en"]] = Chip(name, mark, detail if mark == "present" else None)
     return tuple(last.values())

@@ -26,6 +26,7 @@ from serving.web import access, forms
 from serving.web.access import Member
 from serving.web.console_cases import hold
 from serving.web.console_cases import router as cases
+from serving.web.console_matches import router as console_matches
 from serving.web.console_reference import router as reference
 from serving.web.console_studies import router as studies
 from serving.web.pages import PageRoute, go, is_htmx, keep, page
@@ -159,5 +160,5 @@ def _next(wish: str | None) -> str:
     return wish
 
 
-for _part in (cases, studies, reference):
+for _part in (cases, studies, console_matches, reference):
     router.include_router(_part)

@@ -23,6 +23,7 @@ from serving.errors import FenzhenError, Unauthenticated
 from serving.middleware import TooLarge
 from serving.security import services_of
 from serving.web import static, wording
+from serving.web.finding_words import finding_details
 from serving.web.strings import strings, translator
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -66,6 +67,7 @@ def environment() -> Environment:
         "age": wording.age,
         "percent": wording.percent,
         "number": wording.number,
+        "details": finding_details,
     }
     found.globals |= {"static_url": static.url, "translator": translator, "strings": strings()}
     return found

@@ -135,7 +135,5 @@ def learn_pieces(lines: Iterator[str], size: int) -> Tokenizer:
 def stream(tokenizer: Tokenizer, lines: Iterator[str]) -> Stream:
     """All texts of a source as one row of ids, BREAK after each."""
     stop = tokenizer.token_to_id(BREAK)
-    parts = []
-    for cut in tokenizer.encode_batch(list(lines), add_special_tokens=False):
-        parts.append(np.array([*cut.ids, stop], dtype=np.int32))
-    return np.concatenate(parts).astype(np.int64)
+    cuts = tokenizer.encode_batch(list(lines), add_special_tokens=False)
+    return np.concatenate([np.array([*cut.ids, stop], dtype=np.int64) for cut in cuts])

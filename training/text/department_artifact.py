@@ -94,7 +94,7 @@ def write(out_dir: Path, outcome: Outcome, data_dir: Path) -> Manifest:
         bend=Bend(calibrator.knee, calibrator.slope, calibrator.shift),
     )
     example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
-    export_onnx(net, example, "logits", out_dir / NETWORK)
+    export_onnx(net, example, {"logits": (0,)}, out_dir / NETWORK)
     backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
     some = outcome.examples[:: max(1, len(outcome.examples) // 64)]
     rows = [featuriser.tensors(e.text, e.concepts) for e in some]

@@ -41,6 +41,11 @@ def rows(data_dir: Path, name: str, limit: int | None = None) -> Iterator[Row]:
             yield json.loads(line)
 
 
+def count(data_dir: Path, name: str) -> int:
+    """How many rows a set has."""
+    return sum(1 for _ in rows(data_dir, name))
+
+
 def text_of(row: Row, field: str) -> str:
     """A text field, `""` where it is absent."""
     value = row.get(field)

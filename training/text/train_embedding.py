@@ -217,7 +217,7 @@ def train(
         unit_output=True,
     )  # fmt: skip
     example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
-    export_onnx(net, example, "embedding", out_dir / NETWORK)
+    export_onnx(net, example, {"embedding": (0,)}, out_dir / NETWORK)
     backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
     sample = [featuriser.tensors(text) for text in texts[:: max(1, len(texts) // 64)]]
     metrics = _measure(backend, featuriser, pairs, data_dir, limit)

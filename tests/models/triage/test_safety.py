@@ -168,7 +168,7 @@ def test_instructions_in_the_text_are_only_text(task: TriageTask) -> None:
 
 def test_a_model_that_cannot_be_asked_costs_no_urgency(task: TriageTask) -> None:
     judged = task.read(TriageRequest(text="突然嘴歪，说话不清"))
-    answer = task.finish(judged, None)
+    answer = task.finish(judged, {})
     assert answer.disposition.level == 1
     assert answer.models == {}
     assert answer.departments[0].code == "emergency_medicine"

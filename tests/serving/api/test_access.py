@@ -5,13 +5,22 @@ from __future__ import annotations
 import pytest
 from fastapi.routing import APIRoute
 
-from serving.api import consults, decisions, health, imaging, knowledge, reviews, triage
+from serving.api import (
+    consults,
+    decisions,
+    health,
+    imaging,
+    knowledge,
+    matches,
+    reviews,
+    triage,
+)
 from tests.serving.conftest import Api
 
 OPEN = {"/health/live", "/health/ready", "/metrics"}
 ROUTES = [
     (method, route.path)
-    for module in (consults, decisions, health, imaging, knowledge, reviews, triage)
+    for module in (consults, decisions, health, imaging, knowledge, matches, reviews, triage)
     for route in module.router.routes
     if isinstance(route, APIRoute)
     for method in sorted(route.methods)

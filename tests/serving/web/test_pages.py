@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from serving import users
 from serving.storage.codes import Role
-from serving.web.chat import WEB_USER, web_user
+from serving.web.chat_consult import WEB_USER, web_user
 from tests.serving.conftest import Api
 
 CONSENT = {"understood": "yes", "health_data": "yes"}

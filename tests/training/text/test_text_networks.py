@@ -57,7 +57,7 @@ def test_the_exported_file_computes_what_the_network_does_in_any_batch(
 ) -> None:
     net = _net(unit_output=unit_output)
     example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
-    export_onnx(net, example, "out", tmp_path / "model.onnx")
+    export_onnx(net, example, {"out": (0,)}, tmp_path / "model.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     backend = OnnxBackend(tmp_path / "model.onnx")
     rows = [FEATURES.tensors(text) for text in TEXTS]

@@ -1,0 +1,1 @@
+"""The interview's data: questions for several findings, wordings, priors, words of replies."""

@@ -1,0 +1,205 @@
+"""A conversation with a patient as a value: what was said, answered and asked. Pure.
+
+Each turn gives a new conversation and the request that triage judges; the question that follows
+is triage's. No clock, no storage: the server keeps it, the evaluation plays it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from knowledge_base.interview.data import wordings
+from knowledge_base.language import Language
+from knowledge_base.lexicon.findings import Lexicon, lexicon
+from knowledge_base.rules.facts import Status
+from models.text.findings import Reader
+from models.text.normalise import language_of
+from models.triage.interview import in_mental_distress
+from models.triage.questions import OPEN, SUICIDE_RISK, Question
+from models.triage.replies import Reply, read_reply
+from models.triage.result import Choice, QuestionResult, TriageResult
+
+MOST_QUESTIONS = 8
+_MOST_ANSWERS = 64
+"""As many as a request takes."""
+_AMBULANCE = 1
+_LONG = 40
+"""Characters from which words answer an open question whatever they say."""
+_NUMBER = re.compile(r"^\D{0,8}(\d{1,3})(?:\D{0,10})$")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """`messages` are the patient's words and what quick replies stand for, in order.
+
+    `answers` are quick replies by finding or question; `asked` counts questions; `question` is
+    the open one, `answered` the last one that got an answer; `missed` are keys of questions that
+    were passed over once. `kept` says that the open question stays, `asked_back` that the patient
+    wants to know why it is asked.
+    """
+
+    messages: tuple[str, ...] = ()
+    answers: Mapping[str, Status] = field(default_factory=dict)
+    asked: int = 0
+    question: QuestionResult | None = None
+    answered: QuestionResult | None = None
+    missed: frozenset[str] = frozenset()
+    kept: bool = False
+    asked_back: bool = False
+
+    def hear(
+        self, text: str = "", answer: Status | None = None, ticked: Iterable[str] = ()
+    ) -> Conversation:
+        """The conversation after the patient's words, quick reply, or both.
+
+        `ticked` are the findings chosen of a question for several. Without an open question an
+        answer says nothing.
+        """
+        told = replace(
+            self,
+            messages=(*self.messages, text) if text else self.messages,
+            kept=False,
+            asked_back=False,
+        )
+        question = self.question
+        if question is None:
+            return told
+        mentioned = _mentioned(text, question.codes) if text else {}
+        if answer is not None:
+            return told._settle(question, answer, tuple(ticked), mentioned)
+        reply = read_reply(text)
+        if reply.takes_back and self.answered is not None and reply.status is not None:
+            before = told._settle(self.answered, reply.status, (), {})
+            return replace(before, question=question, kept=True)
+        if reply.asks_back:
+            return replace(told, kept=True, asked_back=True)
+        return told._read(question, reply, text, mentioned)
+
+    def _read(
+        self, question: QuestionResult, reply: Reply, text: str, mentioned: Mapping[str, Status]
+    ) -> Conversation:
+        """An answer in the patient's own words."""
+        if question.code == "age" and (number := _NUMBER.match(text)):
+            says = wordings().age.says[self._language()].format(number=number.group(1))
+            told = replace(self, messages=(*self.messages, says))
+            return told._settle(question, "present", (), {})
+        if reply.status is not None:
+            return self._settle(question, reply.status, (), mentioned)
+        if question.code in OPEN and (question.code in self.missed or _says_something(text)):
+            return self._settle(question, "present", (), {})
+        if mentioned:
+            first: Status = "present" if "present" in mentioned.values() else "absent"
+            return self._settle(question, first, (), mentioned)
+        if question.code in self.missed:
+            return self._settle(question, "unknown", (), {})
+        return replace(self, missed=self.missed | {question.code}, kept=True)
+
+    def _settle(
+        self,
+        question: QuestionResult,
+        status: Status,
+        ticked: tuple[str, ...],
+        mentioned: Mapping[str, Status],
+    ) -> Conversation:
+        """The question answered: what was said in words of a finding stays with the words."""
+        given = dict.fromkeys(question.codes, status)
+        if len(question.codes) > 1 and status == "present":
+            chosen = {c for c in ticked if c in question.codes}
+            said = {c for c, s in mentioned.items() if s == "present"}
+            # A bare yes to a question for several counts as the weightiest of them.
+            chosen = chosen or said or set(question.codes[:1])
+            rest: Status = "absent" if ticked else "unknown"
+            given = {c: "present" if c in chosen else rest for c in question.codes}
+        given = {c: s for c, s in given.items() if c not in mentioned}
+        if not question.codes:
+            given[question.code] = status
+        says = next((c.says for c in question.choices if c.value == status and c.says), None)
+        messages = self.messages if says is None else (*self.messages, says[self._language()])
+        answers = {**self.answers, **given}
+        if len(answers) > _MOST_ANSWERS:
+            answers = dict(list(answers.items())[-_MOST_ANSWERS:])
+        return replace(self, messages=messages, answers=answers, question=None, answered=question)
+
+    def ask(self, result: TriageResult) -> Conversation:
+        """The conversation with the next question, none when it is over.
+
+        A question that was passed over or asked back is asked again and not counted again.
+        """
+        if result.disposition.level == _AMBULANCE or result.crisis:
+            return replace(self, question=None, kept=False)
+        following = result.next_question
+        check = following is not None and following.code == SUICIDE_RISK
+        if self.kept and self.question is not None and not check:
+            return self
+        if self.asked >= MOST_QUESTIONS and following is not None:
+            # Nobody in distress leaves without this one, however long it took.
+            following = following if check else None
+        return replace(self, question=following, asked=self.asked + (following is not None))
+
+    def _language(self) -> Language:
+        for message in reversed(self.messages):
+            found = language_of(message)
+            if found != "unknown":
+                return "en" if found == "en" else "zh"
+        return "zh"
+
+
+def asked(question: Question) -> QuestionResult:
+    """A question as it is sent."""
+    return QuestionResult(
+        code=question.key,
+        codes=question.codes,
+        text=question.text,
+        choices=tuple(
+            Choice(value=a.value, name=a.name, code=a.code, says=a.says) for a in question.answers
+        ),
+        reason=question.reason,
+        rule=question.rule,
+    )
+
+
+def lacks_suicide_check(result: TriageResult, answers: Mapping[str, Status]) -> bool:
+    """Whether the case is one of mental distress in which nothing was said of suicide.
+
+    A crisis is in a person's hands already.
+    """
+    if result.crisis or SUICIDE_RISK in answers:
+        return False
+    said = {f.code for f in result.findings if f.status != "unknown" and f.temporality == "now"}
+    present = {f.code for f in result.findings if f.status == "present"}
+    first = {department.code for department in result.departments[:1]}
+    return in_mental_distress(first, present | _yes(answers)) and SUICIDE_RISK not in said
+
+
+def _yes(answers: Mapping[str, Status]) -> set[str]:
+    return {code for code, status in answers.items() if status == "present"}
+
+
+@lru_cache(maxsize=1)
+def _reader() -> tuple[Reader, Lexicon]:
+    return Reader(), lexicon()
+
+
+def _says_something(text: str) -> bool:
+    """Whether a text names a finding or is long enough to be told for its own sake."""
+    reader, _ = _reader()
+    return len(text) > _LONG or bool(reader.read(text).findings)
+
+
+def _mentioned(text: str, codes: tuple[str, ...]) -> dict[str, Status]:
+    """Those of the codes that a text speaks of, by themselves or by a special form."""
+    if not codes:
+        return {}
+    reader, terms = _reader()
+    found: dict[str, Status] = {}
+    for finding in reader.read(text).findings:
+        of = {finding.code}
+        if finding.status == "present":
+            of |= terms.implied(finding.code)
+        for code in of.intersection(codes):
+            if found.get(code) != "present":
+                found[code] = finding.status
+    return found

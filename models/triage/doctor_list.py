@@ -1,0 +1,152 @@
+"""The patient's own findings as a list to read to the doctor, in the language of the answer.
+
+Only what was said, answered or measured, in lay names; nothing is concluded from it, and no
+line is a diagnosis. Illnesses and medicines keep the patient's own words where they can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from knowledge_base.language import Language
+from knowledge_base.lexicon.findings import HISTORY, Concept, Lexicon
+from knowledge_base.rules.facts import Facts, Observation
+from knowledge_base.safety_net import Text, Words
+from models.text.findings import Finding
+from models.triage.case import Case
+
+_MOST_LISTED = 8
+_NO_COMPLAINT = frozenset({"condition", "medicine", "request", "state"})
+_COURSE = "worsening_condition"
+"""Says how the others go, so it has no details of its own."""
+_DAY = 24.0
+_NAMED_IN_WEEKS = 21 * _DAY
+_CHILD_YEARS = 2
+
+
+def doctor_list(case: Case, terms: Lexicon, words: Words, language: Language) -> tuple[str, ...]:
+    """One line per kind of thing the doctor will ask for; empty kinds are left out."""
+    lists: tuple[tuple[Text, Iterable[str]], ...] = (
+        (words.person, _person(case.facts, words, language)),
+        (words.symptoms, _symptoms(case, terms, words, language)),
+        (words.denied, _denied(case, terms, language)),
+        (words.known, _known(case, terms, language)),
+        (words.past, _past(case, terms, language)),
+        (words.family, _family(case, terms, language)),
+        (words.values, _values(case.facts, words, language)),
+    )
+    lines = []
+    for heading, entries in lists:
+        listed = list(dict.fromkeys(entries))[:_MOST_LISTED]
+        if listed:
+            lines.append(heading[language].format(list=words.comma[language].join(listed)))
+    return tuple(lines)
+
+
+def _told(case: Case) -> Iterator[Finding]:
+    """What somebody has or had, in order of mention."""
+    return (f for r in case.readings for f in r.findings if f.status == "present")
+
+
+def _past(case: Case, terms: Lexicon, language: Language) -> Iterator[str]:
+    for finding in _told(case):
+        if finding.temporality == "past" and finding.experiencer != "family":
+            yield _name(terms[finding.code], language)
+
+
+def _family(case: Case, terms: Lexicon, language: Language) -> Iterator[str]:
+    """Illnesses of the family, and a relative's that the case did not take for the patient's."""
+    for finding in _told(case):
+        others = finding.experiencer == "relative" and finding.code not in case.facts.history
+        illness = terms[finding.code].kind in HISTORY
+        if finding.experiencer == "family" or (others and illness):
+            yield _name(terms[finding.code], language)
+
+
+def _symptoms(case: Case, terms: Lexicon, words: Words, language: Language) -> Iterator[str]:
+    present = [c for c in case.present if terms[c].kind not in _NO_COMPLAINT]
+    broader = frozenset().union(*(terms.implied(c) for c in present))
+    for code in present:
+        if code not in broader:
+            observation = case.facts.observations[code]
+            details = [] if code == _COURSE else list(_details(observation, words, language))
+            name = _name(terms[code], language)
+            if details:
+                listed = words.comma[language].join(details)
+                name = words.detail[language].format(name=name, list=listed)
+            yield name
+
+
+def _details(observation: Observation, words: Words, language: Language) -> Iterator[str]:
+    if observation.sudden:
+        yield words.sudden[language]
+    if observation.duration_hours is not None:
+        time = _duration(observation.duration_hours, words)[language]
+        yield words.lasting[language].format(time=time)
+    if observation.severity is not None:
+        yield words.severity[observation.severity.name][language]
+    if observation.worsening:
+        yield words.worsening[language]
+
+
+def _duration(hours: float, words: Words) -> Text:
+    """The time in the unit that people would use."""
+    for unit, size, most in (
+        (words.minutes, 1 / 60, 1.5),
+        (words.hours, 1.0, 2 * _DAY),
+        (words.days, _DAY, _NAMED_IN_WEEKS),
+        (words.weeks, 7 * _DAY, float("inf")),
+    ):
+        if hours < most:
+            number = _plain(round(hours / size))
+            return {language: text.format(n=number) for language, text in unit.items()}
+    raise AssertionError("every duration is below infinity")
+
+
+def _denied(case: Case, terms: Lexicon, language: Language) -> Iterator[str]:
+    """What the patient's own words or answers deny; what follows from it is left out."""
+    said = [f.code for r in case.readings for f in r.findings if f.status == "absent"]
+    said += [code for code, status in case.request.answers.items() if status == "absent"]
+    for code in said:
+        observation = case.facts.observations.get(code)
+        if code in terms and observation is not None and observation.status == "absent":
+            yield _name(terms[code], language)
+
+
+def _known(case: Case, terms: Lexicon, language: Language) -> Iterator[str]:
+    """Illnesses and medicines, in the patient's own words where they are in that language."""
+    for reading in case.readings:
+        for finding in reading.findings:
+            now = finding.status == "present" and finding.temporality == "now"
+            mine = now and finding.experiencer != "family" and finding.code in case.facts.history
+            if mine and terms[finding.code].kind in HISTORY:
+                same = reading.language == language
+                yield finding.text if same else _name(terms[finding.code], language)
+    for named in (*case.request.conditions, *case.request.medicines):
+        yield _name(terms[named], language) if named in terms else named
+
+
+def _values(facts: Facts, words: Words, language: Language) -> Iterator[str]:
+    for name, text in words.quantities.items():
+        if name in facts.values:
+            yield text[language].format(n=_plain(facts.values[name]))
+
+
+def _person(facts: Facts, words: Words, language: Language) -> Iterator[str]:
+    age = facts.age_years
+    if age is not None and age < _CHILD_YEARS:
+        yield words.months_old[language].format(n=round(age * 12))
+    elif age is not None:
+        yield words.years_old[language].format(n=round(age))
+    if facts.pregnant:
+        yield words.pregnant[language]
+    if facts.postpartum:
+        yield words.postpartum[language]
+
+
+def _name(concept: Concept, language: Language) -> str:
+    return concept.zh if language == "zh" else concept.en
+
+
+def _plain(number: float) -> str:
+    return f"{number:.1f}".rstrip("0").rstrip(".")

@@ -1,0 +1,113 @@
+"""One acuity answer from request to record: floors first, then the model, then one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from knowledge_base.rules.acuity_scales import acuity_scales
+from models.tasks.acuity import AcuityQuestion, AcuityTask
+from models.text.normalise import language_of
+from models.triage.acuity import holding
+from models.triage.acuity_request import AcuityRequest, Scale
+from models.triage.acuity_result import AcuityResult
+from serving import decisions
+from serving.decisions import DecisionRecord
+from serving.engine.scheduler import Priority
+from serving.errors import ModelUnavailable, PayloadTooLarge, UnsupportedLanguage
+from serving.services import Services
+from serving.storage.codes import DecisionKind, Reason
+from serving.users import User
+
+_EMERGENCY = 2
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """An answer, its record and the seconds that its parts took."""
+
+    result: AcuityResult
+    record: DecisionRecord
+    queue_s: float
+    inference_s: float
+
+
+async def assess(services: Services, request: AcuityRequest, user: User) -> Assessed:
+    """Answer and record. An emergency by its floors never waits for a model that is full or broken.
+
+    Raises PayloadTooLarge or UnsupportedLanguage before any work is done, and the engine's errors
+    for whatever is less urgent.
+    """
+    _check(services, request)
+    scale: Scale = request.scale or services.settings.acuity_scale
+    asked = request.model_copy(update={"scale": scale})
+    task = _task(services, scale)
+    # Reading is computation: in a thread, a long note does not hold up everybody else.
+    question = await asyncio.to_thread(task.read, asked, scale)
+    urgent = _is_emergency(question)
+    outputs, queue_s, inference_s = None, 0.0, 0.0
+    try:
+        inference = await services.engine.infer(
+            task.model,
+            task.prepare(question),
+            priority=Priority.emergency if urgent else Priority.interactive,
+            timeout_s=services.settings.inference_timeout_s / (10 if urgent else 1),
+        )
+        outputs = inference.outputs
+        queue_s, inference_s = inference.queue_s, inference.inference_s
+    except Exception:
+        # Whatever broke, an emergency is answered; the record names no model then.
+        if not urgent:
+            raise
+    result = await asyncio.to_thread(task.finish, question, outputs)
+    record = await asyncio.to_thread(_record, services, asked, result, user)
+    return Assessed(result, record, queue_s, inference_s)
+
+
+def _check(services: Services, request: AcuityRequest) -> None:
+    settings = services.settings
+    if len(request.text) > settings.max_text_chars:
+        raise PayloadTooLarge(f"at most {settings.max_text_chars} characters of text")
+    measured = request.vitals.numbers() or request.vitals.consciousness
+    foreign = language_of(request.text) == "unknown" and any(c.isalpha() for c in request.text)
+    if foreign and not measured:
+        raise UnsupportedLanguage("write in Chinese or English, or give vital signs")
+
+
+def _task(services: Services, scale: Scale) -> AcuityTask:
+    task = services.acuity.get(acuity_scales()[scale].model)
+    if task is None:
+        raise ModelUnavailable(f"no model for the scale {scale} is in the repository")
+    return task
+
+
+def _is_emergency(question: AcuityQuestion) -> bool:
+    """Known to be one before any model: a floor of level 1-2 or a red flag as urgent."""
+    floors = holding(question.case, question.scale)
+    by_floor = any(floor.text.level[question.scale] <= _EMERGENCY for floor in floors)
+    return by_floor or (question.case.verdict.disposition or _EMERGENCY + 1) <= _EMERGENCY
+
+
+def _record(
+    services: Services, request: AcuityRequest, result: AcuityResult, user: User
+) -> DecisionRecord:
+    db = services.db
+    decision_id = db.ids.new("dec")
+    review = services.policy.request(
+        decision_id=decision_id,
+        kind=DecisionKind.ACUITY,
+        disposition=result.disposition.level,
+        reasons=[Reason(reason) for reason in result.review.reasons],
+    )
+    return decisions.record(
+        db,
+        kind=DecisionKind.ACUITY,
+        input=request.model_dump(mode="json"),
+        result=result.model_dump(mode="json"),
+        models={name: str(version) for name, version in result.models.items()},
+        rules_version=result.versions["rules"],
+        disposition=result.disposition.level,
+        review=review,
+        actor=user.id,
+        decision_id=decision_id,
+    )

@@ -1,0 +1,130 @@
+"""`fenzhen train`: makes models. Needs the train extra and the data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.cli_tools import AsJson, fail, out, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Train models (needs the train extra).")
+
+CONFIGS = Path("training/configs")
+Data = Annotated[
+    Path, typer.Option("--data-dir", envvar="FENZHEN_DATA", help="Folder of the data sets.")
+]
+DEFAULT_DATA = Path("../shared/data")
+Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint.")]
+
+
+def report(metrics: object, as_json: bool) -> None:
+    """Print what a training run measured."""
+    if as_json:
+        print_json(metrics)
+    else:
+        out.print_json(json.dumps(metrics, ensure_ascii=False, default=str))
+
+
+@app.command()
+def department(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "department.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train, calibrate and export the department model."""
+    from training.text.train_department import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command()
+def encoder(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of weights and vocabulary.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "encoder.yaml",
+    resume: Resume = True,
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Pretrain the bilingual text encoder that other text models start from."""
+    from training.text.pretrain import pretrain
+
+    report(pretrain(config, data_dir, out_dir, resume=resume), as_json)
+
+
+@app.command("clinical-text")
+def clinical_text(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "clinical_text.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the model of intents and entities."""
+    from training.text.train_clinical_text import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command()
+def embedding(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "embedding.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the bilingual text embedding."""
+    from training.text.train_embedding import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command()
+def urgency(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "urgency.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train, calibrate and export the learned urgency, which may raise the rules' answer."""
+    from training.text.train_urgency import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command()
+def acuity(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    scale: Annotated[str, typer.Option(help="ktas or esi")] = "ktas",
+    config: Annotated[Path, typer.Option()] = CONFIGS / "acuity.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train, calibrate and export an acuity model; minutes on one core."""
+    from training.triage.train_acuity import train
+
+    try:
+        report(train(config, data_dir, out_dir, scale), as_json)
+    except ValueError as error:
+        raise fail(str(error)) from error
+
+
+@app.command()
+def imaging(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    task: Annotated[str, typer.Option(help="Name of a file in training/configs.")] = (
+        "cxr_pneumonia"
+    ),
+    resume: Resume = True,
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train, calibrate and export an image classifier."""
+    from training.imaging.train import train
+
+    config = CONFIGS / f"{task}.yaml"
+    if not config.is_file():
+        raise fail(f"no imaging task {task}")
+    report(train(config, data_dir, out_dir, resume=resume), as_json)

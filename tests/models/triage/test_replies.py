@@ -1,0 +1,154 @@
+"""Replies in people's own words: yes, no, not sure, a question back, a changed mind."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.triage.replies import read_reply
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "有",
+        "有的",
+        "是的",
+        "嗯",
+        "对",
+        "有一点",
+        "有点",
+        "有时候会",
+        "偶尔",
+        "有，还拉肚子",
+        "是的，昨天开始的",
+        "有。",
+        "嗯嗯",
+        "好像有",
+        "有三天了",
+        "yes",
+        "Yeah, since Monday",
+        "kind of",
+        "I think so",
+        "a bit",
+        "yep",
+        "sometimes",
+        "well, yes",
+        "I do",
+        "Yes it hurts a lot",
+        "sort of, yes",
+    ],
+)
+def test_yes(text: str) -> None:
+    assert read_reply(text).status == "present"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "没有",
+        "没",
+        "没有的",
+        "不是",
+        "不是很",
+        "都没有",
+        "没有，就是累",
+        "没有啊",
+        "一点都没有",
+        "应该没有吧",
+        "不太",
+        "No",
+        "no.",
+        "nope",
+        "not really",
+        "not at all",
+        "No, just tired",
+        "I don't think so",
+        "none of these",
+        "no I haven't",
+        "Nothing like that",
+    ],
+)
+def test_no(text: str) -> None:
+    assert read_reply(text).status == "absent"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "不知道",
+        "不清楚",
+        "说不准",
+        "我也说不好",
+        "不太清楚",
+        "没注意",
+        "没量过",
+        "not sure",
+        "I don't know",
+        "no idea",
+        "hard to say",
+        "I'm not sure",
+        "dunno",
+        "maybe",
+    ],
+)
+def test_not_sure(text: str) -> None:
+    assert read_reply(text).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你问这个干什么？",
+        "为什么问这个",
+        "什么意思？",
+        "要紧吗？",
+        "听不懂",
+        "严重吗",
+        "why do you ask?",
+        "what do you mean?",
+        "what does that mean",
+        "is that serious?",
+        "I don't understand",
+    ],
+)
+def test_a_question_back_is_neither_yes_nor_no(text: str) -> None:
+    reply = read_reply(text)
+    assert reply.asks_back
+    assert reply.status is None
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("不对，其实有", "present"),
+        ("说错了，没有", "absent"),
+        ("其实是有的", "present"),
+        ("wait, actually yes", "present"),
+        ("sorry, I was wrong, no", "absent"),
+    ],
+)
+def test_a_changed_mind_takes_back(text: str, status: str) -> None:
+    reply = read_reply(text)
+    assert reply.takes_back
+    assert reply.status == status
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "没有发烧",
+        "没有咳嗽，就是头疼",
+        "有点咳嗽",
+        "no fever",
+        "not eating well",
+        "have a cough",
+        "头疼得厉害",
+        "无力",
+        "不舒服",
+        "有人说我贫血",
+        "对花生过敏",
+        "no energy for weeks",
+    ],
+)
+def test_words_about_something_else_answer_nothing(text: str) -> None:
+    assert read_reply(text).status is None
