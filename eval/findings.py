@@ -20,6 +20,7 @@ from eval.result import ClassScore, Details, Miss, Scored
 from knowledge_base.lexicon.findings import lexicon
 from knowledge_base.rules.facts import Status
 from knowledge_base.yaml_files import ContentError, read_yaml
+from models.repository import ModelRepository
 from models.text.findings import Finding, Reader
 
 ITEMS = Path(__file__).parent / "crosswalks" / "dialogue_items.yaml"
@@ -40,7 +41,7 @@ _MOST_MISSES = 25
 Pair = tuple[str, str]
 
 
-def score(lines: Sequence[Line]) -> Scored:
+def score(lines: Sequence[Line], _repository: ModelRepository) -> Scored:
     """Score a file of either format; raises BenchmarkError for a line of neither."""
     first = lines[0]
     if "windows" in first.values:

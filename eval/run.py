@@ -6,10 +6,11 @@ Writes the report that was asked for and nothing else; never trains, never reads
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from eval import acuity, department, disposition, findings, imaging, intent, interview
-from eval.readers import read_images, read_lines
+from eval import acuity, crisis, department, disposition, findings, imaging, intent, interview
+from eval.readers import Line, read_images, read_lines
 from eval.report import write_report
 from eval.result import BenchmarkError, BenchmarkResult, Scored
 from models.errors import ModelError
@@ -17,7 +18,15 @@ from models.repository import ModelRepository
 
 __all__ = ["BENCHES", "BenchmarkError", "BenchmarkResult", "run"]
 
-BENCHES = ("department", "disposition", "findings", "imaging", "intent", "interview", "acuity")
+_SCORERS: Mapping[str, Callable[[Sequence[Line], ModelRepository], Scored]] = {
+    "acuity": acuity.score,
+    "crisis": crisis.score,
+    "disposition": disposition.score,
+    "findings": findings.score,
+    "intent": intent.score,
+    "interview": interview.score,
+}
+BENCHES = tuple(sorted((*_SCORERS, "department", "imaging")))
 
 
 def run(
@@ -78,14 +87,6 @@ def _score(
     if bench == "imaging":
         return imaging.score(read_images(data), data.name, task or "", repository, stress=stress)
     lines = read_lines(data)
-    if bench == "acuity":
-        return acuity.score(lines, repository)
     if bench == "department":
         return department.score(lines, repository, text_only=text_only)
-    if bench == "intent":
-        return intent.score(lines, repository)
-    if bench == "interview":
-        return interview.score(lines, repository)
-    if bench == "disposition":
-        return disposition.score(lines, repository)
-    return findings.score(lines)
+    return _SCORERS[bench](lines, repository)

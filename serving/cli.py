@@ -167,7 +167,7 @@ def kb_search(
 @app.command("eval")
 def evaluate(
     bench: Annotated[
-        str, typer.Argument(help="acuity, department, disposition, imaging or findings")
+        str, typer.Argument(help="One of the benchmarks of docs/evaluation.md.")
     ],
     data: Annotated[Path, typer.Option(help="File in a documented format.")],
     task: Annotated[str | None, typer.Option(help="Imaging task.")] = None,

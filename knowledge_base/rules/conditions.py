@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from knowledge_base.rules.facts import Facts, Severity
@@ -84,10 +85,29 @@ class Group:
     members: tuple[Condition, ...]
 
     def evaluate(self, facts: Facts) -> Truth:
+        # Most rules concern nothing that this patient spoke of: their truth is known before.
+        if self._of_findings_alone and self._codes.isdisjoint(facts.known):
+            return self._of_nobody
         return self.combine(m.evaluate(facts) for m in self.members)
 
     def findings(self) -> frozenset[str]:
+        return self._codes
+
+    @cached_property
+    def _codes(self) -> frozenset[str]:
         return frozenset().union(*(m.findings() for m in self.members))
+
+    @cached_property
+    def _of_findings_alone(self) -> bool:
+        return all(
+            m._of_findings_alone if isinstance(m, Group) else bool(m.findings())
+            for m in self.members
+        )
+
+    @cached_property
+    def _of_nobody(self) -> Truth:
+        """The truth where no finding of it was mentioned."""
+        return self.combine(m.evaluate(Facts()) for m in self.members)
 
 
 def _none_of(truths: Iterable[Truth]) -> Truth:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Literal
 
 Status = Literal["present", "absent", "unknown"]
@@ -50,3 +51,8 @@ class Facts:
     observations: Mapping[str, Observation] = field(default_factory=dict)
     history: frozenset[str] = frozenset()
     values: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Codes of everything that was mentioned, now or in the history."""
+        return self.history.union(self.observations)

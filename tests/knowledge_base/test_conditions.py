@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowledge_base.lexicon.findings import lexicon
 from knowledge_base.rules.conditions import Truth, all_of, any_of, inverse, parse_condition
-from knowledge_base.rules.facts import Facts, Observation, Severity
+from knowledge_base.rules.facts import Facts, Observation, Severity, Status
+from knowledge_base.rules.ruleset import rules
 from knowledge_base.yaml_files import ContentError
 
 PRESENT, ABSENT, UNKNOWN = Observation("present"), Observation("absent"), Observation("unknown")
@@ -197,3 +203,27 @@ def test_a_condition_knows_the_codes_it_looks_at() -> None:
 def test_a_malformed_condition_is_named(condition: object, message: str) -> None:
     with pytest.raises(ContentError, match=message):
         parse_condition(condition)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    mentioned=st.sets(st.sampled_from(sorted(lexicon())), max_size=6),
+    old=st.sets(st.sampled_from(sorted(lexicon())), max_size=3),
+    status=st.sampled_from(["present", "absent", "unknown"]),
+)
+def test_skipping_what_was_not_spoken_of_changes_no_rule(
+    mentioned: set[str], old: set[str], status: Status
+) -> None:
+    facts = Facts(
+        age_years=40,
+        observations={code: Observation(status, Severity.severe, 3.0, True) for code in mentioned},
+        history=frozenset(old),
+    )
+    # Everything else as "unknown" is the same as never mentioned, but skips nothing.
+    spelt_out = replace(
+        facts,
+        observations=dict.fromkeys(lexicon(), Observation("unknown")) | dict(facts.observations),
+    )
+    for rule in rules().by_id.values():
+        if not rule.text.excludes:
+            assert rule.evaluate(facts) == rule.evaluate(spelt_out)
