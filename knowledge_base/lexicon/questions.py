@@ -30,5 +30,8 @@ class _File(BaseModel):
 
 @lru_cache(maxsize=1)
 def questions() -> dict[str, Wording]:
-    """Wordings by finding code, read once. Every finding of a red-flag rule has one."""
+    """Wordings by finding code, read once.
+
+    Every finding of a red-flag rule that a patient can be asked for has one.
+    """
     return _File.model_validate(read_yaml(FILE)).questions
