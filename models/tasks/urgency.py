@@ -40,7 +40,9 @@ class UrgencyTask:
     def finish(self, request: str, outputs: Tensors) -> Urgency:
         """`outputs["urgency"]` [1, 5]: calibrated log-odds, cumulative levels first."""
         odds = outputs["urgency"][0].astype(np.float64)
-        first, second, third, fourth, crisis = (float(p) for p in 1.0 / (1.0 + np.exp(-odds)))
+        *levels, crisis = (float(p) for p in 1.0 / (1.0 + np.exp(-odds)))
+        # What is at most 2 is at most 3: the outputs are fitted one by one and may disagree.
+        first, second, third, fourth = np.maximum.accumulate(levels).tolist()
         return Urgency((first, second, third, fourth), crisis)
 
 

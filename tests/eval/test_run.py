@@ -29,7 +29,7 @@ def dialogues(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("bench", "options", "words"),
     [
-        ("weather", {}, "no benchmark 'weather'; there are department"),
+        ("weather", {}, "no benchmark 'weather'; there are acuity"),
         ("imaging", {}, "imaging needs --task"),
         ("department", {"stress": True}, "for imaging only"),
         ("findings", {"task": "cxr_pneumonia"}, "for imaging only"),
@@ -93,7 +93,7 @@ def test_without_matplotlib_the_report_says_so(
     for name in [n for n in sys.modules if n.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    result = BenchmarkResult("findings", "a.jsonl", score(read_lines(dialogues)), 0.1)
+    result = BenchmarkResult("findings", "a.jsonl", score(read_lines(dialogues), ModelRepository()), 0.1)
     write_report(result, tmp_path / "report.md")
     assert "No plot: matplotlib is not installed." in (tmp_path / "report.md").read_text("utf-8")
     assert not (tmp_path / "report.png").exists()

@@ -34,7 +34,14 @@ from training.text.encoder import Encoder, pooled
 from training.text.finetune import FitConfig, Pretrained, fit, outputs_of
 from training.text.readers import count, training_set
 from training.text.stored import stored
-from training.text.urgency_data import Message, RuleVerdict, consults, own_messages, practice_cases
+from training.text.urgency_data import (
+    Message,
+    RuleVerdict,
+    consults,
+    own_messages,
+    practice_cases,
+    wordings,
+)
 
 OUTPUTS = 5
 _LEVELS = 4
@@ -130,6 +137,7 @@ class _Trainer:
         limit = _SMOKE if smoke else None
         self.rows = [
             *own_messages(verdict, limit),
+            *wordings(verdict, limit),
             *practice_cases(data_dir, limit),
             *consults(data_dir, verdict, limit or config.consults),
         ]
@@ -206,12 +214,23 @@ def _calibration(odds: Floats, trainer: _Trainer) -> tuple[Floats, Floats]:
 def _thresholds(
     probabilities: Floats, rows: Sequence[Message], alarms: Mapping[str, float]
 ) -> dict[str, float]:
-    routine = np.array([r.source == "consult" and (r.level or 0) >= _ROUTINE for r in rows])
+    """The lowest probabilities that raise no more than `alarms` of any population of complaints
+    that the rules call routine: real consults, and bare names of findings."""
     columns = {
         "emergency": _EMERGENCY, "urgent": _URGENT, "crisis": _CRISIS, "look": _URGENT
     }  # fmt: skip
+    populations = [
+        np.array([r.source == source and (r.level or 0) >= _ROUTINE for r in rows])
+        for source in ("consult", "wording")
+    ]
     return {
-        name: round(float(np.quantile(probabilities[routine, column], 1 - alarms[name])), 4)
+        name: round(
+            max(
+                float(np.quantile(probabilities[who, column], 1 - alarms[name]))
+                for who in populations
+            ),
+            4,
+        )
         for name, column in columns.items()
     }
 
@@ -261,7 +280,9 @@ def _write(
     backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
     some = [{"ids": ids[None]} for ids in trainer.ids[:: max(1, len(trainer.ids) // 48)]]
     own = sum(row.source in ("message", "crisis") for row in trainer.rows)
-    consulted = sum(row.source == "consult" for row in trainer.rows)
+    consulted, named = (
+        sum(row.source == source for row in trainer.rows) for source in ("consult", "wording")
+    )
     sets = {"esi_handbook.train": 174} | {n: count(data_dir, n) for n in PRETRAINED_ON}
     write_artifact(
         out_dir,
@@ -289,10 +310,10 @@ def _write(
             parity=parity(small, backend, some, "urgency"),
             files={},
             notes=[
-                f"{consulted} rows of zh_consult_internal.train carry the rules' verdict and a "
-                "weight of "
-                f"{config.weights['consult']}; the other public sets but the ESI handbook were "
-                "read without labels, to pretrain the encoder.",
+                f"{consulted} rows of zh_consult_internal.train and {named} names of findings have "
+                f"the rules' verdict, with a weight of {config.weights['consult']}.",
+                "The other public sets but the ESI handbook were read without labels, to pretrain "
+                "the encoder.",
             ],
         ),
         _SECTIONS,

@@ -3,8 +3,8 @@
 No public set says how urgent a Chinese complaint is, so the messages are our own
 (`training/text/messages`): written by topic, each with the disposition that a cautious telephone
 nurse would give, and as many harmless cousins that share their words. The ESI handbook's
-practice cases have experts' levels. Real consults carry the verdict of the rules and a small
-weight: they show how patients write.
+practice cases have experts' levels. Real consults and bare names of findings carry the verdict of
+the rules and a small weight: they show how patients write, and how short.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from training.text.readers import rows, text_of
 MESSAGES = Path(__file__).parent / "messages"
 CRISIS = "crisis"
 _ROUTINE = 4
+_NO_COMPLAINT = frozenset({"request", "medicine", "state"})
 _OF_ESI = {1: 1, 2: 2, 3: 3, 4: 4, 5: 4}
 
 
@@ -71,6 +72,19 @@ def own_messages(verdict: RuleVerdict, limit: int | None = None) -> Iterator[Mes
             else:
                 crisis = None if verdict(row["text"])[1] else False
                 yield Message(row["text"], int(row["level"]), crisis, "message")
+
+
+def wordings(verdict: RuleVerdict, limit: int | None = None) -> Iterator[Message]:
+    """Names of findings as bare complaints, with the rules' level: how short a message may be."""
+    known = lexicon()
+    for code in track(list(known)[:limit], "wordings"):
+        concept = known[code]
+        if concept.kind in _NO_COMPLAINT:
+            continue
+        for name in (concept.zh, *concept.synonyms_zh[:2], concept.en, *concept.synonyms_en[:2]):
+            level, crisis = verdict(name)
+            if level is not None:
+                yield Message(name, level, None if crisis else False, "wording")
 
 
 def practice_cases(data_dir: Path, limit: int | None = None) -> Iterator[Message]:

@@ -29,7 +29,7 @@ def task() -> TriageTask:
 
 def answer(text: str) -> TriageResult:
     """The answer by the rules alone: a crisis never waits for a model."""
-    return task().finish(task().read(TriageRequest(text=text)), None)
+    return task().finish(task().read(TriageRequest(text=text)), {})
 
 
 @pytest.mark.parametrize(
