@@ -166,9 +166,7 @@ def kb_search(
 
 @app.command("eval")
 def evaluate(
-    bench: Annotated[
-        str, typer.Argument(help="One of the benchmarks of docs/evaluation.md.")
-    ],
+    bench: Annotated[str, typer.Argument(help="One of the benchmarks of docs/evaluation.md.")],
     data: Annotated[Path, typer.Option(help="File in a documented format.")],
     task: Annotated[str | None, typer.Option(help="Imaging task.")] = None,
     text_only: Annotated[bool, typer.Option(help="Leave the title out.")] = False,

@@ -236,7 +236,19 @@ def _spoken(
         "red_flags": [{"rationale": r.rationale, "advice": r.advice} for r in result.red_flags[:3]],
         "advice": result.advice.model_dump(mode="json"),
         "findings": [
-            f.model_dump(mode="json", include={"name", "status", "experiencer", "temporality"})
+            f.model_dump(
+                mode="json",
+                include={
+                    "name",
+                    "status",
+                    "experiencer",
+                    "temporality",
+                    "site",
+                    "side",
+                    "onset",
+                    "course",
+                },
+            )
             for f in result.findings
             if f.status != "unknown"
         ],

@@ -9,10 +9,14 @@ from typing import Any
 from knowledge_base.language import Bilingual
 from knowledge_base.lexicon.findings import lexicon
 from models.manifest import Label
+from models.matching.request import MatchRequest
 from models.tasks.imaging import ImagingResult
+from models.triage.acuity_request import AcuityRequest
+from models.triage.acuity_result import AcuityResult
 from models.triage.request import TriageRequest
 from models.triage.result import FindingResult, TriageResult
 from serving.decisions import DecisionRecord
+from serving.matching import MatchAnswer
 from serving.services import Services
 from serving.storage.codes import DecisionKind
 from serving.web.evidence import MARKS, Mark, Segment, mark_of, marked
@@ -30,6 +34,24 @@ class TriageView:
     answers: list[tuple[Bilingual, str]]
     contradictions: list[Bilingual]
     vitals: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class AcuityView:
+    """An acuity decision: the note with its evidence, and the level with what decided it."""
+
+    request: AcuityRequest
+    result: AcuityResult
+    messages: list[list[Segment]]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class MatchView:
+    """A match: what was asked for, and who was proposed."""
+
+    request: MatchRequest
+    result: MatchAnswer
 
 
 @dataclass(frozen=True)
@@ -73,6 +95,26 @@ def triage_view(decision: DecisionRecord) -> TriageView:
     )
 
 
+def acuity_view(decision: DecisionRecord) -> AcuityView:
+    """An acuity decision as its page shows it."""
+    request = AcuityRequest.model_validate(decision.input)
+    result = AcuityResult.model_validate(decision.result)
+    own = [finding for finding in result.findings if finding.message == 0]
+    return AcuityView(
+        request=request,
+        result=result,
+        messages=marked((request.text,), own) if request.text else [],
+        marks=tuple(m for m in MARKS if any(mark_of(finding) == m for finding in own)),
+    )
+
+
+def match_view(decision: DecisionRecord) -> MatchView:
+    """A match as its page shows it."""
+    return MatchView(
+        MatchRequest.model_validate(decision.input), MatchAnswer.model_validate(decision.result)
+    )
+
+
 def imaging_view(services: Services, decision: DecisionRecord) -> ImagingView:
     """An imaging decision as its page shows it."""
     stored: dict[str, Any] = dict(decision.input)
@@ -97,13 +139,21 @@ def imaging_view(services: Services, decision: DecisionRecord) -> ImagingView:
     )
 
 
-def view_of(services: Services, decision: DecisionRecord) -> TriageView | ImagingView | None:
+def view_of(
+    services: Services, decision: DecisionRecord
+) -> TriageView | AcuityView | MatchView | ImagingView | None:
     """The view for the decision's kind; None for kinds without a page of their own."""
-    if decision.kind is DecisionKind.TRIAGE:
-        return triage_view(decision)
-    if decision.kind is DecisionKind.IMAGING:
-        return imaging_view(services, decision)
-    return None
+    match decision.kind:
+        case DecisionKind.TRIAGE:
+            return triage_view(decision)
+        case DecisionKind.ACUITY:
+            return acuity_view(decision)
+        case DecisionKind.MATCH:
+            return match_view(decision)
+        case DecisionKind.IMAGING:
+            return imaging_view(services, decision)
+        case _:
+            return None
 
 
 def name_of(code: str) -> Bilingual:

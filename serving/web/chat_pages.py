@@ -15,7 +15,7 @@ from serving.errors import FenzhenError, Forbidden, InvalidInput, PayloadTooLarg
 from serving.security import services_of
 from serving.web import forms
 from serving.web.chat_consult import Held, NothingTicked
-from serving.web.chat_view import conversation
+from serving.web.chat_view import conversation, quick_replies
 from serving.web.pages import go, is_htmx, noted, page, preferences, words_for
 from serving.web.strings import translator
 
@@ -84,10 +84,12 @@ def _words(request: Request, held: Held | None, error: FenzhenError, typed: str)
 def _composer(held: Held | None, problem: str | None = None, typed: str = "") -> dict[str, Any]:
     """What the composer shows: the open question, a problem, and words typed before it."""
     state: dict[str, Any] = {} if held is None else dict(held.consult.state)
+    question = state.get("question")
     return {
         "csrf": "" if held is None else forms.token_of(held.secret),
         "closed": held is not None and held.closed,
-        "question": state.get("question"),
+        "question": question,
+        "replies": {} if question is None else quick_replies(question),
         "started": bool(state.get("turns")),
         "for_other": bool(state.get("for_other")),
         "answer_language": next(

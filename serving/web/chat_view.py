@@ -97,8 +97,18 @@ def _said(turn: Mapping[str, Any], question: Mapping[str, Any] | None) -> Said:
     if ticked:
         names = [c["name"] for c in question["choices"] if c.get("code") in ticked]
         return Said(turn["text"], question["text"], _listed(names))
-    choices = {c["value"]: c["name"] for c in question["choices"] if c.get("code") is None}
-    return Said(turn["text"], question["text"], choices.get(turn["answer"]))
+    return Said(turn["text"], question["text"], quick_replies(question).get(turn["answer"]))
+
+
+def quick_replies(question: Mapping[str, Any]) -> dict[str, Bilingual]:
+    """The buttons of a question by the answer that they give.
+
+    Where yes and no have words of their own (female, male), those are clearer than yes and no.
+    """
+    choices = [c for c in question["choices"] if c.get("code") is None]
+    decided = [c for c in choices if c["value"] != "unknown"]
+    worded = len(decided) > 1 and all(c.get("says") for c in decided)
+    return {c["value"]: (worded and c.get("says")) or c["name"] for c in choices}
 
 
 def _listed(names: Sequence[Bilingual]) -> Bilingual:

@@ -24,6 +24,7 @@ from serving.storage.database import Database
 from serving.users import Permission
 from serving.web import access, forms
 from serving.web.access import Member
+from serving.web.console_acuity import router as console_acuity
 from serving.web.console_cases import hold
 from serving.web.console_cases import router as cases
 from serving.web.console_matches import router as console_matches
@@ -39,6 +40,8 @@ VIEWS = {
     "all": Filters(),
     "triage": Filters(kinds=(DecisionKind.TRIAGE,)),
     "imaging": Filters(kinds=(DecisionKind.IMAGING,)),
+    "acuity": Filters(kinds=(DecisionKind.ACUITY,)),
+    "match": Filters(kinds=(DecisionKind.MATCH,)),
     "overdue": Filters(overdue_only=True),
     "done": Filters(states=(TaskState.SIGNED, TaskState.OVERRIDDEN)),
 }
@@ -160,5 +163,5 @@ def _next(wish: str | None) -> str:
     return wish
 
 
-for _part in (cases, studies, console_matches, reference):
+for _part in (cases, studies, console_acuity, console_matches, reference):
     router.include_router(_part)

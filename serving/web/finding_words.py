@@ -42,12 +42,13 @@ def _place(name: Bilingual, site: str | None, side: str | None) -> Bilingual | N
     """The site with its side; the side alone, or nothing, where the name says the rest."""
     known = grammar().sites.get(site or "")
     sided = _word("side", side)
-    if sided is not None and _says_side(name, side):
+    if side is not None and side in name["en"].split():
         return None
     if known is None:
         return sided
     if sided is None:
-        return None if _says(name, known.zh, known.en) else _shown(known.zh[0], known.en[0])
+        said = _says(name, known.zh, known.en)
+        return None if said else {"zh": known.zh[0], "en": known.en[0]}
     pattern = strings()[f"side_of.{side}"]
     return {
         "zh": pattern["zh"].format(site=known.zh[0]),
@@ -57,15 +58,6 @@ def _place(name: Bilingual, site: str | None, side: str | None) -> Bilingual | N
 
 def _says(name: Bilingual, zh: tuple[str, ...], en: tuple[str, ...]) -> bool:
     return any(word in name["zh"] for word in zh) or any(word in name["en"] for word in en)
-
-
-def _says_side(name: Bilingual, side: str | None) -> bool:
-    marks = {"left": "左", "right": "右", "both": "双"}
-    return side is not None and marks[side] in name["zh"]
-
-
-def _shown(zh: str, en: str) -> Bilingual:
-    return {"zh": zh, "en": en}
 
 
 def _word(group: str, code: str | None) -> Bilingual | None:

@@ -142,6 +142,7 @@ def sign_in(server: Server, tabs: Tabs) -> Callable[..., Page]:
         tab.get_by_label("API").fill(server.keys[who])
         tab.locator("main button").click()
         tab.wait_for_selector("#worklist")
+        tab.wait_for_load_state()  # the scripts that keys need run last
         return tab
 
     return signed_in

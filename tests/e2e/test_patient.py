@@ -51,18 +51,81 @@ def test_no_probability_is_ever_shown_to_a_patient(consult: Opener) -> None:
     assert "%" not in tab.locator("#log").inner_text()
 
 
+def test_a_mild_complaint_is_first_asked_to_be_told_in_own_words(consult: Opener) -> None:
+    tab = consult(age="30", sex="female")
+    say(tab, MILD)
+    expect(tab.locator(".quick .quick-present")).to_have_count(0)
+    expect(tab.locator(".quick .hint")).to_contain_text("自己的话")
+    question = tab.locator(".quick legend").inner_text()
+    expect(tab.get_by_role("textbox", name=question)).to_be_focused()
+    say(tab, "前天淋雨以后开始的，越来越重")
+    assert tab.locator(".quick legend").inner_text() != question
+
+
 def test_a_quick_reply_answers_the_question(consult: Opener) -> None:
     tab = consult(age="30", sex="female")
     say(tab, MILD)
     question = tab.locator(".quick legend").inner_text()
     tab.locator(".why summary").click()
     expect(tab.locator(".why p")).to_be_visible()
-    tab.get_by_role("button", name="没有").click()
+    tab.get_by_role("button", name="不清楚").click()
     tab.locator("[data-answer]").nth(1).wait_for()
     expect(tab.locator(".patient-turn").last).to_contain_text(question)
-    expect(tab.locator(".choice-made")).to_have_text("没有")
+    expect(tab.locator(".choice-made")).to_have_text("不清楚")
     if tab.locator(".quick legend").count():
         assert tab.locator(".quick legend").inner_text() != question
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_several_findings_are_ticked_with_the_keyboard(consult: Opener, language: str) -> None:
+    tab = consult(language=language, age="30", sex="female")
+    say(tab, "胸口有点闷" if language == "zh" else "My chest feels a bit tight")
+    first, second = (tab.locator(".ticks input").nth(n) for n in range(2))
+    expect(first).to_be_focused()
+    tab.keyboard.press("Space")
+    tab.keyboard.press("Tab")
+    expect(second).to_be_focused()
+    ticked = tab.locator(".ticks label").first.inner_text()
+    tab.keyboard.press("Enter")
+    tab.locator("[data-answer]").nth(1).wait_for()
+    expect(tab.locator(".choice-made")).to_have_text(ticked)
+
+
+def test_ticking_nothing_is_said_in_words_and_loses_nothing(consult: Opener) -> None:
+    tab = consult(age="30", sex="female", phone=True)
+    say(tab, "胸口有点闷")
+    question = tab.locator(".quick legend").inner_text()
+    tab.get_by_role("button", name="选好了").click()
+    expect(tab.locator("#composer .notice.bad")).to_contain_text("请先勾选")
+    expect(tab.locator(".quick legend")).to_have_text(question)
+    assert no_sideways_scroll(tab)
+
+
+def test_a_question_back_is_answered_before_the_advice(consult: Opener) -> None:
+    tab = consult(age="30", sex="female")
+    say(tab, "胸口有点闷")
+    say(tab, "为什么问这个？")
+    answer = tab.locator("[data-answer]").last
+    expect(answer.locator(".explanation")).to_contain_text("您问为什么")
+    expect(answer.locator(".as-before .watch")).to_be_hidden()
+    answer.locator(".as-before > summary").click()
+    expect(answer.locator(".as-before .watch li").first).to_be_visible()
+
+
+def test_the_list_for_the_doctor_can_be_copied(consult: Opener) -> None:
+    tab = consult(age="30", sex="female")
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    say(tab, MILD)
+    answer = tab.locator("[data-answer]")
+    expect(answer.locator(".block.return li").first).to_be_visible()
+    expect(answer.locator(".block.return .cite").first).to_contain_text("依据")
+    expect(answer.locator(".tell h3")).to_have_text("告诉医生")
+    answer.locator("[data-copy]").click()
+    expect(answer.locator("[data-copied]")).to_have_text("已复制")
+    copied = tab.evaluate("navigator.clipboard.readText()")
+    lines = answer.locator("[data-copy-text] li").all_inner_texts()
+    assert copied.splitlines() == lines
+    assert any("发热" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +141,8 @@ def test_an_emergency_is_an_alarm_with_a_number_to_call(
     expect(alarm.get_by_role("link", name=call)).to_have_attribute("href", "tel:120")
     assert alarm.bounding_box()["width"] == 360  # type: ignore[index]
     expect(tab.locator(".quick")).to_have_count(0)
+    told = "急救或急诊人员" if language == "zh" else "ambulance or emergency staff"
+    expect(tab.locator(".tell h3")).to_contain_text(told)
     assert no_sideways_scroll(tab)
 
 

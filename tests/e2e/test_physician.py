@@ -45,7 +45,7 @@ def test_a_wrong_key_and_a_patients_key_get_the_same_refusal(server: Server, pag
 
 
 def test_every_page_of_the_console_asks_to_sign_in(server: Server, page: Page) -> None:
-    for path in ("", "/cases/rev_1", "/studies/new", "/knowledge", "/models", "/audit"):
+    for path in ("", "/cases/rev_1", "/studies/new", "/acuity", "/knowledge", "/models", "/audit"):
         page.goto(server.url + "/console" + path)
         expect(page.locator("form.signin")).to_be_visible()
 
@@ -53,10 +53,13 @@ def test_every_page_of_the_console_asks_to_sign_in(server: Server, page: Page) -
 @pytest.mark.usefixtures("waiting")
 def test_the_worklist_shows_the_most_urgent_first(sign_in: Opener) -> None:
     tab = sign_in()
-    rows = tab.locator("tr[data-task]:has(.badge:not(.none))").all_inner_texts()
+    rows = tab.locator("tr[data-task]:has(.badge:not(.none))").all()
+    shown = [(row.inner_text(), row.locator(".tag").all_inner_texts()) for row in rows]
     # A crisis ranks with level 1; what is only sampled for the audit waits at the end.
     ranks = [
-        1 if "心理危机" in row else int(row.strip()[0]) for row in rows if "随机抽查" not in row
+        1 if "心理危机" in tags else int(text.strip()[0])
+        for text, tags in shown
+        if tags != ["随机抽查"]
     ]
     assert ranks == sorted(ranks)
     assert ranks[0] == 1
@@ -255,6 +258,33 @@ def test_the_console_fits_a_phone(sign_in: Opener, server: Server) -> None:
     tab.locator("td.go a").first.click()
     tab.wait_for_selector(".case-page")
     assert no_sideways_scroll(tab)
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_acuity_is_graded_from_the_form_and_its_case_opens(
+    sign_in: Opener, server: Server, phone: bool
+) -> None:
+    tab = sign_in(phone=phone)
+    tab.goto(server.url + "/console/acuity")
+    assert no_sideways_scroll(tab)
+    tab.get_by_label("主诉").fill("胸口压榨样疼痛半小时，出冷汗")
+    tab.locator("#age").fill("58")
+    tab.locator("#spo2").fill("84")
+    tab.get_by_role("button", name="分级").click()
+    answer = tab.locator("#answer")
+    expect(answer.locator(".acuity-number")).to_have_text(re.compile("[12]"))
+    expect(answer).to_contain_text("NEWS2")
+    expect(answer.locator(".points .scored").first).to_be_visible()
+    expect(tab.locator("#spo2")).to_have_value("84")
+    assert no_sideways_scroll(tab)
+    answer.get_by_role("link", name="打开复核病例").click()
+    tab.wait_for_url(CASE)
+    expect(tab.locator(".message-words")).to_have_text("胸口压榨样疼痛半小时，出冷汗")
+    expect(tab.locator(".acuity-number")).to_be_visible()
+    assert no_sideways_scroll(tab)
+    tab.goto(server.url + "/console?view=acuity")
+    expect(tab.locator(".kind", has_text="急诊分级").first).to_be_visible()
+    expect(tab.locator("tr .kind", has_text=re.compile("^分诊$"))).to_have_count(0)
 
 
 def test_signing_out_ends_the_session(sign_in: Opener, server: Server) -> None:

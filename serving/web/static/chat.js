@@ -1,5 +1,5 @@
-// The chat: shows the new answer, keeps what was typed when the server is out of reach, and
-// reads aloud where the browser has a voice of its own (no sound or text leaves the device).
+// The chat: shows the new answer, keeps what was typed when the server is out of reach, copies
+// the list for the doctor, and reads aloud where the browser has a voice of its own (no sound or text leaves the device).
 "use strict";
 
 (() => {
@@ -37,6 +37,41 @@
     document.querySelector(".welcome")?.remove();
     show();
     speakers(log);
+    copiers(log);
+    goOn();
+  });
+
+  // The composer was replaced: with a keyboard the next answer starts at its first control; a
+  // phone's keyboard is not called up unasked.
+  const goOn = () => {
+    const keyboard = matchMedia("(pointer: fine)").matches;
+    const next = document.querySelector("#composer .quick input, #composer .quick-present, #text");
+    (keyboard && next ? next : latest())?.focus({ preventScroll: true });
+  };
+
+  // Copying works on plain http too, where browsers have no clipboard for scripts.
+  const copiers = (scope) => {
+    for (const button of scope.querySelectorAll("[data-copy]")) button.hidden = false;
+  };
+  const copied = async (list) => {
+    const words = [...list.children].map((line) => line.innerText).join("\n");
+    if (navigator.clipboard) {
+      try {
+        await navigator.clipboard.writeText(words);
+        return true;
+      } catch {
+        // Refused: the selection below is left for the reader's own copy key.
+      }
+    }
+    getSelection().selectAllChildren(list);
+    return document.execCommand("copy");
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const block = button.closest("[data-copy-from]");
+    const status = block.querySelector("[data-copied]");
+    status.textContent = (await copied(block.querySelector("[data-copy-text]"))) ? status.dataset.copied : "";
   });
 
   // Enter sends where there is a real keyboard; never while a Chinese word is being composed.
@@ -69,5 +104,6 @@
   });
   window.speechSynthesis?.addEventListener("voiceschanged", () => speakers(log));
   speakers(log);
+  copiers(log);
   if (latest()) latest().scrollIntoView({ block: "start" });
 })();

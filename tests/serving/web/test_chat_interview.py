@@ -69,7 +69,7 @@ def test_a_question_back_shows_the_reason_and_the_question_again(chat: Chat) -> 
     chat.say("头疼两天")
     before = chat.ticks
     chat.say("为什么问这个？")
-    assert 'class="explanation"' in chat.page
+    assert 'class="notice explanation"' in chat.page
     assert chat.ticks == before
 
 

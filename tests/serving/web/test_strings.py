@@ -9,10 +9,14 @@ from typing import get_args
 import pytest
 
 from knowledge_base.cards import SECTIONS
+from knowledge_base.lexicon.grammar import Side
 from knowledge_base.rules.facts import Consciousness, Severity, Sex, Status
 from models.imaging.decode import DecodeWarning, RejectionCode
 from models.text.context import Experiencer
+from models.text.cue_patterns import Course, Onset
 from models.text.values import PLAUSIBLE
+from models.triage.acuity_request import Arrival, Scale
+from models.triage.acuity_result import DecidedBy
 from serving.storage.codes import (
     DecisionKind,
     DecisionStatus,
@@ -23,6 +27,7 @@ from serving.storage.codes import (
     TaskState,
 )
 from serving.web import console, evidence, pages
+from serving.web.console_acuity import VITALS
 from serving.web.strings import strings, translator
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -49,26 +54,36 @@ def test_pages_use_no_word_that_is_missing() -> None:
 @pytest.mark.parametrize(
     ("group", "codes"),
     [
+        ("arrival", get_args(Arrival)),
         ("consciousness", get_args(Consciousness)),
+        ("course", get_args(Course)),
+        ("decided", get_args(DecidedBy.model_fields["kind"].annotation)),
         ("decision", DecisionStatus),
         ("experiencer", get_args(Experiencer)),
         ("kind", DecisionKind),
         ("level", range(1, 6)),
         ("mark", evidence.MARKS),
         ("missing", ("age", "sex", "pregnancy", "vitals")),
+        ("onset", get_args(Onset)),
         ("origin", ("stated", "measured")),
         ("outcome", Outcome),
         ("override", OverrideReason),
         ("reason", Reason),
+        ("refused", ("too_young", "pregnant")),
         ("rejected", get_args(RejectionCode)),
         ("role", Role),
+        ("scale", get_args(Scale)),
         ("section", SECTIONS),
         ("severity", [severity.name for severity in Severity]),
         ("sex", get_args(Sex)),
+        ("side", get_args(Side)),
+        ("side_of", get_args(Side)),
         ("mark", get_args(Status)),
         ("state", TaskState),
         ("unit", PLAUSIBLE),
+        ("unit", VITALS),
         ("value", PLAUSIBLE),
+        ("value", VITALS),
         ("view", console.VIEWS),
         ("warning", get_args(DecodeWarning)),
     ],
