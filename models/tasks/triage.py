@@ -115,7 +115,7 @@ class TriageTask:
         if self._urgency is None or self._urgency.model not in outputs:
             return judged
         found = self._urgency.finish(_words(judged.case), outputs[self._urgency.model])
-        heard = hear(found, self._thresholds)
+        heard = hear(found, self._thresholds, judged.level)
         if not heard.findings:
             return replace(judged, unsure=heard.unsure)
         facts = judged.case.facts

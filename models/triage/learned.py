@@ -14,13 +14,19 @@ from models.tasks.urgency import Urgency
 
 EMERGENCY, SAME_DAY, CRISIS = "possible_emergency", "possible_same_day", "possible_crisis"
 """Codes of the lexicon; the rules in `red_flags/learned.yaml` look at them."""
+_SELF_CARE = 5
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Probabilities from which the model speaks up, and from which a person looks."""
+    """Probabilities from which the model speaks up, and from which a person looks.
+
+    `strong`: from which it speaks up although a rule for home care looked for every danger sign
+    that it knows and found none.
+    """
 
     emergency: float
+    strong: float
     urgent: float
     crisis: float
     look: float
@@ -28,7 +34,12 @@ class Thresholds:
     @classmethod
     def of(cls, thresholds: Mapping[str, float]) -> Thresholds:
         """From a manifest's thresholds."""
-        return cls(**{name: thresholds[name] for name in ("emergency", "urgent", "crisis", "look")})
+        return cls(
+            **{
+                name: thresholds[name]
+                for name in ("emergency", "strong", "urgent", "crisis", "look")
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,15 @@ class Heard:
     unsure: bool
 
 
-def hear(urgency: Urgency, thresholds: Thresholds) -> Heard:
-    """What the model's probabilities say at these thresholds."""
+def hear(urgency: Urgency, thresholds: Thresholds, level: int) -> Heard:
+    """What the model's probabilities say at these thresholds of a case that the rules gave
+    `level`."""
     _, emergency, same_day, _ = urgency.at_most
+    home = level == _SELF_CARE
     said = {
         CRISIS: urgency.crisis >= thresholds.crisis,
-        EMERGENCY: emergency >= thresholds.emergency,
-        SAME_DAY: same_day >= thresholds.urgent,
+        EMERGENCY: emergency >= (thresholds.strong if home else thresholds.emergency),
+        SAME_DAY: same_day >= thresholds.urgent and not home,
     }
     return Heard(
         tuple(code for code, holds in said.items() if holds),

@@ -93,7 +93,9 @@ def test_without_matplotlib_the_report_says_so(
     for name in [n for n in sys.modules if n.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    result = BenchmarkResult("findings", "a.jsonl", score(read_lines(dialogues), ModelRepository()), 0.1)
+    result = BenchmarkResult(
+        "findings", "a.jsonl", score(read_lines(dialogues), ModelRepository()), 0.1
+    )
     write_report(result, tmp_path / "report.md")
     assert "No plot: matplotlib is not installed." in (tmp_path / "report.md").read_text("utf-8")
     assert not (tmp_path / "report.png").exists()

@@ -87,6 +87,7 @@ class UrgencyConfig(BaseModel):
     consults: int
     weights: dict[str, float]
     alarms: dict[str, float]
+    strong: float
     fit: FitConfig
 
 
@@ -191,6 +192,7 @@ def train(
     final.get_buffer("shift").copy_(torch.from_numpy(shift))
     probabilities = 1.0 / (1.0 + np.exp(-(odds * scale + shift)))
     thresholds = _thresholds(probabilities, trainer.rows, config.alarms)
+    thresholds["strong"] = config.strong
     metrics = _measure(probabilities, trainer.rows, thresholds)
     _write(out_dir, trainer, final, thresholds, metrics, data_dir)
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}

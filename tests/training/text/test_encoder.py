@@ -17,9 +17,11 @@ from models.manifest import read_manifest  # noqa: E402
 from models.repository import ModelRepository  # noqa: E402
 from models.tasks.base import run_alone  # noqa: E402
 from models.tasks.clinical_text import ClinicalTextTask  # noqa: E402
+from models.tasks.urgency import UrgencyTask  # noqa: E402
 from models.text.pieces import BREAK, PieceReader  # noqa: E402
+from models.triage.learned import Thresholds  # noqa: E402
 from training.export import export_onnx  # noqa: E402
-from training.text import pretrain, train_clinical_text  # noqa: E402
+from training.text import pretrain, train_clinical_text, train_urgency  # noqa: E402
 from training.text.corpus import learn_pieces  # noqa: E402
 from training.text.encoder import Encoder, Shape  # noqa: E402
 from training.text.finetune import batches, padded  # noqa: E402
@@ -86,21 +88,49 @@ def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:
     assert padded([np.arange(1, 4), np.arange(1, 20)]).shape == (2, 32)
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+    """An encoder after three steps."""
+    folder = tmp_path_factory.mktemp("encoder")
+    pretrain.pretrain(CONFIGS / "encoder.yaml", data_dir, folder, smoke=True)
+    return folder
+
+
+def config_of(name: str, base: Path, folder: Path) -> Path:
+    """A shipped configuration that starts from another encoder."""
+    config = yaml.safe_load((CONFIGS / name).read_text(encoding="utf-8"))
+    path = folder / name
+    path.write_text(yaml.safe_dump(config | {"encoder": str(base)}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.data
+def test_the_learned_urgency_is_trained_into_a_model_that_answers(
+    base: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models" / "urgency" / "1"
+    config = config_of("urgency.yaml", base, tmp_path)
+    train_urgency.train(config, data_dir, folder, smoke=True)
+    entry = ModelRepository(tmp_path / "models").get("urgency")
+    assert entry.manifest.parity["batch_invariance_max_abs"] < 1e-4
+    assert Thresholds.of(entry.manifest.thresholds).strong == 0.95
+    task = UrgencyTask(entry.manifest, entry.folder)
+    found = run_alone(task, OnnxBackend(entry.network), "胸口像压着石头" * 60)
+    assert list(found.at_most) == sorted(found.at_most)
+    assert 0 <= found.crisis <= 1
+
+
 @pytest.mark.data
 def test_pretraining_resumes_and_the_clinical_text_model_starts_from_it(
-    tmp_path: Path, data_dir: Path
+    base: Path, tmp_path: Path, data_dir: Path
 ) -> None:
-    base = tmp_path / "encoder"
-    pretrain.pretrain(CONFIGS / "encoder.yaml", data_dir, base, smoke=True)
     state = torch.load(base / pretrain.STATE, weights_only=True)
     assert state["step"] == 3
     again = pretrain.pretrain(CONFIGS / "encoder.yaml", data_dir, base, smoke=True, resume=True)
     assert np.isnan(again["loss"])  # nothing was left to do
-    config = yaml.safe_load((CONFIGS / "clinical_text.yaml").read_text(encoding="utf-8"))
-    config["encoder"] = str(base)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    config = config_of("clinical_text.yaml", base, tmp_path)
     folder = tmp_path / "models" / "clinical_text" / "1"
-    found = train_clinical_text.train(tmp_path / "config.yaml", data_dir, folder, smoke=True)
+    found = train_clinical_text.train(config, data_dir, folder, smoke=True)
     assert set(found) >= {"KUAKE-QIC.dev", "CMeEE.dev cross-validation, sym and bod"}
     manifest = read_manifest(folder)
     assert manifest.noncommercial
