@@ -244,8 +244,9 @@ def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
 
 
 def _words(case: Case) -> str:
-    """All that the patient said, as one text."""
-    return "\n".join(case.request.texts)
+    """The patient's first message: what comes after it answers questions, in words that the
+    learned urgency has not learned from; the rules read all of it."""
+    return case.request.texts[0]
 
 
 def _is_crisis(rule: Rule) -> bool:
