@@ -1,20 +1,20 @@
 """The content check: everything a clinician may edit, read and compared with everything else.
 
 It answers with sentences, one per problem, each naming the file or the entry; an empty list
-means that cards, lexicon, rules, routing and scale agree. It never raises for bad content.
+means that cards, lexicon, rules, acuity, routing and scale agree. It never raises for bad content.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 
 from knowledge_base import cards as card_files
 from knowledge_base.cards import Card, parse_card
+from knowledge_base.check_acuity import acuity_problems
 from knowledge_base.language import Language
 from knowledge_base.lexicon import findings as lexicon_files
 from knowledge_base.lexicon.confusables import confusables
@@ -28,14 +28,12 @@ from knowledge_base.matching.vocabulary import vocabulary
 from knowledge_base.matching.weights import weighting
 from knowledge_base.matching.wording import wording
 from knowledge_base.rules import ruleset as rule_files
-from knowledge_base.rules.facts import Consciousness, Sex
+from knowledge_base.rules.condition_faults import condition_faults
 from knowledge_base.rules.ruleset import Rule, read_rules
 from knowledge_base.rules.scale import Disposition
 from knowledge_base.safety_net import safety_net
 from knowledge_base.tokeniser import fold
-from knowledge_base.yaml_files import ContentError, read_yaml
-
-Read = TypeVar("Read")
+from knowledge_base.yaml_files import ContentError, attempt, read_yaml
 
 _LANGUAGES: tuple[Language, ...] = ("zh", "en")
 _NUMBER = r"(?:\d|[一二两三四五六七八九十半]|\b(?:one|two|three|four|half an?)\b)"
@@ -60,36 +58,29 @@ DOSES = (
 def check() -> list[str]:
     """Every problem of the shipped content; empty when it is sound."""
     problems: list[str] = []
-    concepts = _read(problems, "lexicon", read_lexicon)
+    concepts = attempt(problems, "lexicon", read_lexicon)
     listed = read_all_cards(card_files.FOLDER, problems)
-    rules = _read(problems, "rules", read_rules)
+    rules = attempt(problems, "rules", read_rules)
     if concepts is not None:  # else every code would be reported as unknown
         problems += lexicon_problems(concepts)
         for card in listed.values():
             problems += card_problems(card, concepts, taxonomy().departments)
         for rule in rules.by_id.values() if rules is not None else ():
             problems += rule_problems(rule, concepts, listed)
+        problems += acuity_problems(concepts)
     problems += _routing_problems()
     problems += _scale_problems()
-    _read(problems, "context.yaml", cues)
-    _read(problems, "crosswalks", crosswalks)
-    _read(problems, "intents.yaml", intents)
-    _read(problems, "sites.yaml and sensations.yaml", grammar)
-    _read(problems, "confusables.yaml", confusables)
-    _read(problems, "crisis.yaml", crisis_lexicon)
-    _read(problems, "safety_net.yaml", safety_net)
-    _read(problems, "matching/weights.yaml", weighting)
-    _read(problems, "matching/vocabulary.yaml", vocabulary)
-    _read(problems, "matching/wording.yaml", wording)
+    attempt(problems, "context.yaml", cues)
+    attempt(problems, "crosswalks", crosswalks)
+    attempt(problems, "intents.yaml", intents)
+    attempt(problems, "sites.yaml and sensations.yaml", grammar)
+    attempt(problems, "confusables.yaml", confusables)
+    attempt(problems, "crisis.yaml", crisis_lexicon)
+    attempt(problems, "safety_net.yaml", safety_net)
+    attempt(problems, "matching/weights.yaml", weighting)
+    attempt(problems, "matching/vocabulary.yaml", vocabulary)
+    attempt(problems, "matching/wording.yaml", wording)
     return problems
-
-
-def _read(problems: list[str], what: str, reader: Callable[[], Read]) -> Read | None:
-    try:
-        return reader()
-    except (ContentError, ValidationError, ValueError, KeyError) as error:
-        problems.append(f"{what}: {error}")
-        return None
 
 
 def read_all_cards(folder: Path, problems: list[str]) -> dict[str, Card]:
@@ -174,38 +165,6 @@ def rule_problems(rule: Rule, concepts: Collection[str], listed: Collection[str]
     for source in rule.sources:
         if not (source.organisation.strip() and source.title.strip() and source.identifier.strip()):
             yield f"rule {rule.id}: the source {source.title or source.identifier} is incomplete"
-
-
-_KEYS = {
-    "value": {"name", "below", "at_most", "above", "at_least"},
-    "age": {"min", "max"},
-    "severity": {"finding", "at_least"},
-    "duration": {"finding", "at_least_hours", "at_most_hours"},
-    "at_least": {"n", "of"},
-}
-_CHOICES: Mapping[str, tuple[object, ...]] = {
-    "sex": get_args(Sex),
-    "pregnant": (True, False),
-    "postpartum": (True, False),
-    "consciousness": get_args(Consciousness),
-}
-
-
-def condition_faults(when: object) -> Iterator[str]:
-    """Misspelt keys and values that the parser lets pass: they silence a rule or widen it."""
-    for key, spec in when.items() if isinstance(when, dict) else ():
-        members = spec.get("of", []) if key == "at_least" and isinstance(spec, dict) else spec
-        if key in ("all", "any", "none", "at_least"):
-            for member in members:
-                yield from condition_faults(member)
-        if key in _KEYS:
-            for strange in sorted(spec.keys() - _KEYS[key]):
-                yield f"{key} has the unknown key {strange}"
-            if len(spec) < (1 if key == "age" else 2):
-                yield f"{key} says too little: {spec}"
-        for value in spec if isinstance(spec, list) else [spec]:
-            if key in _CHOICES and value not in _CHOICES[key]:
-                yield f"{key} cannot be {value}"
 
 
 def _routing_problems() -> Iterator[str]:

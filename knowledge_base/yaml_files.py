@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -10,6 +12,9 @@ try:
     from yaml import CSafeLoader as _Loader
 except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
+
+Read = TypeVar("Read")
 
 
 class ContentError(ValueError):
@@ -25,3 +30,13 @@ def read_yaml(path: Path) -> dict[str, object]:
     if not isinstance(data, dict):
         raise ContentError(f"{path.name}: expected a mapping at the top")
     return data
+
+
+def attempt(problems: list[str], what: str, reader: Callable[[], Read]) -> Read | None:
+    """What `reader` reads; None where it cannot, and why among the problems of `what`."""
+    try:
+        return reader()
+    # pydantic's ValidationError is a ValueError.
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problems.append(f"{what}: {error}")
+        return None

@@ -38,8 +38,11 @@ class ModelEntry:
 
     @property
     def card(self) -> str:
-        """The model card's Markdown."""
-        return (self.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+        """The model card's Markdown; empty where the file is gone since the start."""
+        try:
+            return (self.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
 
     def verify(self) -> None:
         """Raise ModelIntegrityError naming the first file that is missing or altered."""
@@ -71,8 +74,17 @@ class ModelRepository:
             found.append(ModelEntry(manifest, path.parent))
         return sorted(found, key=lambda e: (e.manifest.name, e.manifest.version))
 
+    def refusal(self, manifest: Manifest) -> str | None:
+        """Why the weights may not be used here; None where they may."""
+        if manifest.noncommercial and not self.allow_noncommercial:
+            return "learned on a non-commercial set; set allow_noncommercial to load it"
+        return None
+
     def get(self, name: str, version: int | None = None) -> ModelEntry:
-        """The latest version of `name`, or a pinned one, verified and licensed for use."""
+        """The latest version of `name`, or a pinned one, verified and licensed for use.
+
+        Raises UnknownModel, ModelLicenceError or ModelIntegrityError.
+        """
         matches = [
             e
             for e in self.entries()
@@ -82,9 +94,8 @@ class ModelRepository:
             wanted = name if version is None else f"{name} version {version}"
             raise UnknownModel(f"no model {wanted} in the repository")
         entry = matches[-1]
-        if entry.manifest.noncommercial and not self.allow_noncommercial:
-            raise ModelLicenceError(
-                f"{name}: learned on a non-commercial set; set allow_noncommercial to load it"
-            )
+        refusal = self.refusal(entry.manifest)
+        if refusal is not None:
+            raise ModelLicenceError(f"{name}: {refusal}")
         entry.verify()
         return entry

@@ -11,12 +11,10 @@ from models.text.normalise import language_of
 from models.triage.acuity import holding
 from models.triage.acuity_request import AcuityRequest, Scale
 from models.triage.acuity_result import AcuityResult
-from serving import decisions
+from serving import answering
 from serving.decisions import DecisionRecord
-from serving.engine.scheduler import Priority
 from serving.errors import ModelUnavailable, PayloadTooLarge, UnsupportedLanguage
 from serving.services import Services
-from serving.storage.codes import DecisionKind, Reason
 from serving.users import User
 
 _EMERGENCY = 2
@@ -33,7 +31,7 @@ class Assessed:
 
 
 async def assess(services: Services, request: AcuityRequest, user: User) -> Assessed:
-    """Answer and record. An emergency by its floors never waits for a model that is full or broken.
+    """Answer and record. An emergency by its floors outlasts whatever breaks (`answering`).
 
     Raises PayloadTooLarge or UnsupportedLanguage before any work is done, and the engine's errors
     for whatever is less urgent.
@@ -44,24 +42,14 @@ async def assess(services: Services, request: AcuityRequest, user: User) -> Asse
     task = _task(services, scale)
     # Reading is computation: in a thread, a long note does not hold up everybody else.
     question = await asyncio.to_thread(task.read, asked, scale)
-    urgent = _is_emergency(question)
-    outputs, queue_s, inference_s = None, 0.0, 0.0
-    try:
-        inference = await services.engine.infer(
-            task.model,
-            task.prepare(question),
-            priority=Priority.emergency if urgent else Priority.interactive,
-            timeout_s=services.settings.inference_timeout_s / (10 if urgent else 1),
-        )
-        outputs = inference.outputs
-        queue_s, inference_s = inference.queue_s, inference.inference_s
-    except Exception:
-        # Whatever broke, an emergency is answered; the record names no model then.
-        if not urgent:
-            raise
-    result = await asyncio.to_thread(task.finish, question, outputs)
-    record = await asyncio.to_thread(_record, services, asked, result, user)
-    return Assessed(result, record, queue_s, inference_s)
+    answer = await answering.ask(
+        services,
+        urgent=_is_emergency(question),
+        prepare=lambda: {task.model: task.prepare(question)},
+        finish=lambda outputs: task.finish(question, outputs.get(task.model)),
+    )
+    record = await asyncio.to_thread(answering.record, services, asked, answer.result, user)
+    return Assessed(answer.result, record, answer.queue_s, answer.inference_s)
 
 
 def _check(services: Services, request: AcuityRequest) -> None:
@@ -86,28 +74,3 @@ def _is_emergency(question: AcuityQuestion) -> bool:
     floors = holding(question.case, question.scale)
     by_floor = any(floor.text.level[question.scale] <= _EMERGENCY for floor in floors)
     return by_floor or (question.case.verdict.disposition or _EMERGENCY + 1) <= _EMERGENCY
-
-
-def _record(
-    services: Services, request: AcuityRequest, result: AcuityResult, user: User
-) -> DecisionRecord:
-    db = services.db
-    decision_id = db.ids.new("dec")
-    review = services.policy.request(
-        decision_id=decision_id,
-        kind=DecisionKind.ACUITY,
-        disposition=result.disposition.level,
-        reasons=[Reason(reason) for reason in result.review.reasons],
-    )
-    return decisions.record(
-        db,
-        kind=DecisionKind.ACUITY,
-        input=request.model_dump(mode="json"),
-        result=result.model_dump(mode="json"),
-        models={name: str(version) for name, version in result.models.items()},
-        rules_version=result.versions["rules"],
-        disposition=result.disposition.level,
-        review=review,
-        actor=user.id,
-        decision_id=decision_id,
-    )

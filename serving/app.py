@@ -49,7 +49,8 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application. Its start opens the services and calls `opened`, its end drains them.
 
-    The start raises ModelError when a model is missing, altered or not licensed for this use.
+    The start raises ModelError when a needed model is missing or not licensed for this use, or
+    any is altered.
     """
     registry = CollectorRegistry()
 

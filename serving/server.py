@@ -37,7 +37,7 @@ async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was accepted.
 
     Raises SystemExit with a sentence when the server cannot start, for example because a
-    model is missing, altered or not licensed.
+    needed model is missing or not licensed.
     """
     logs.configure(settings.log_level)
 

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 from prometheus_client import CollectorRegistry
 
 from knowledge_base.search.index import KnowledgeIndex
 from models.backends import Tensor
 from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
+from models.errors import ModelLicenceError
 from models.manifest import Manifest
-from models.repository import ModelEntry
+from models.repository import ModelEntry, ModelRepository
 from models.tasks.acuity import AcuityTask
 from models.tasks.embedding import EmbeddingTask
 from models.tasks.imaging import ImagingTask
@@ -31,6 +33,10 @@ from serving.settings import Settings
 from serving.storage.database import Database
 from serving.storage.roster import Rosters
 
+log = structlog.get_logger()
+
+NEEDED = ("department", "embedding")
+"""Models without which there is no server."""
 _NUMPY = {
     "float32": np.float32, "float16": np.float16, "int64": np.int64,
     "int32": np.int32, "uint8": np.uint8, "bool": np.bool_,
@@ -39,7 +45,10 @@ _NUMPY = {
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one server. `acuity` and `imaging` map a model's name to its task."""
+    """The parts of one server. `acuity` and `imaging` map a model's name to its task.
+
+    `refused` are models that their licence keeps out under these settings.
+    """
 
     settings: Settings
     registry: CollectorRegistry
@@ -47,6 +56,7 @@ class Services:
     blobs: BlobStore
     policy: ReviewPolicy
     models: Mapping[str, ModelEntry]
+    refused: Mapping[str, ModelEntry]
     engine: Engine
     triage: TriageTask
     acuity: Mapping[str, AcuityTask]
@@ -70,16 +80,35 @@ def warm_up(manifest: Manifest) -> dict[str, Tensor]:
     }
 
 
+def _admitted(
+    repository: ModelRepository,
+) -> tuple[dict[str, ModelEntry], dict[str, ModelEntry]]:
+    """The latest version of every model, verified, and those that their licence keeps out.
+
+    Raises ModelError for a missing or altered file, and where a needed model is missing or kept
+    out.
+    """
+    latest = {entry.manifest.name: entry for entry in repository.entries()}
+    admitted, refused = {}, {}
+    for name in dict.fromkeys((*latest, *NEEDED)):
+        try:
+            admitted[name] = repository.get(name)
+        except ModelLicenceError as error:
+            if name in NEEDED:
+                raise
+            log.warning("model not loaded", model=name, why=str(error))
+            refused[name] = latest[name]
+    return admitted, refused
+
+
 async def open_services(settings: Settings, registry: CollectorRegistry) -> Services:
     """Open the database, verify and load every model, warm it up and build the index.
 
-    Raises ModelError when a model is missing, altered or not licensed for this use.
+    A model that is not licensed for this use is left out; see `_admitted` for what stops a start.
     """
     db = Database(settings.database)
     db.migrate()
-    repository = settings.repository
-    names = dict.fromkeys(entry.manifest.name for entry in repository.entries())
-    entries = {name: repository.get(name) for name in names}
+    entries, refused = _admitted(settings.repository)
     engine = Engine(EngineMetrics(registry))
     backends = {}
     limits = Limits(
@@ -100,6 +129,7 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         blobs=BlobStore(settings.var / "blobs", db),
         policy=ReviewPolicy.load(),
         models=entries,
+        refused=refused,
         engine=engine,
         triage=TriageTask(entries["department"].manifest, entries.get("urgency")),
         acuity={

@@ -21,6 +21,8 @@ FOLDER = Path(__file__).parent / "findings"
 Kind = Literal["symptom", "sign", "condition", "medicine", "event", "exposure", "state", "request"]
 HISTORY: frozenset[Kind] = frozenset({"condition", "medicine"})
 """What is named as part of a person's history: it is true beyond the complaint of today."""
+COMPLAINTS: frozenset[Kind] = frozenset({"symptom", "sign", "event", "exposure"})
+"""What somebody is ill with today; the rest is what it is told against."""
 
 
 class Concept(BaseModel):

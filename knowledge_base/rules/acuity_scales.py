@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_base.language import Bilingual
 from knowledge_base.rules.presentations import ACUITY
+from knowledge_base.rules.ruleset import read_sources, require_sources
 from knowledge_base.yaml_files import ContentError, read_yaml
 
 
@@ -38,10 +40,24 @@ class AcuityScale(_Strict):
         return max(self.levels)
 
 
+def read_acuity_scales(folder: Path = ACUITY) -> dict[str, AcuityScale]:
+    """Read `scales.yaml`; raises ContentError naming the scale."""
+    entries = read_yaml(folder / "scales.yaml")["scales"]
+    if not isinstance(entries, dict):
+        raise ContentError("scales.yaml: scales must be a mapping")
+    known = read_sources(folder.parent)
+    found = {}
+    for name, entry in entries.items():
+        try:
+            scale = AcuityScale.model_validate(entry)
+        except ValidationError as error:
+            raise ContentError(f"scales.yaml: {name}: {error}") from error
+        require_sources(f"scales.yaml: {name}", scale.sources, known)
+        found[str(name)] = scale
+    return found
+
+
 @lru_cache(maxsize=1)
 def acuity_scales() -> dict[str, AcuityScale]:
     """The shipped scales by name, read once."""
-    entries = read_yaml(ACUITY / "scales.yaml")["scales"]
-    if not isinstance(entries, dict):
-        raise ContentError("scales.yaml: scales must be a mapping")
-    return {str(key): AcuityScale.model_validate(value) for key, value in entries.items()}
+    return read_acuity_scales()

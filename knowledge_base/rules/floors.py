@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_base.language import Bilingual
 from knowledge_base.rules.conditions import Condition, parse_condition
 from knowledge_base.rules.facts import Facts
 from knowledge_base.rules.presentations import ACUITY
-from knowledge_base.rules.scores import read_sources
+from knowledge_base.rules.ruleset import read_sources, require_sources
 from knowledge_base.yaml_files import ContentError, read_yaml
 
 
@@ -32,7 +32,7 @@ class FloorText(BaseModel):
     score: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     china: tuple[int, ...] = ()
     presents: tuple[str, ...] = ()
-    red_flag: int | None = None
+    red_flag: int | None = Field(default=None, ge=1, le=3)
     nothing_measured: bool = False
     rationale: Bilingual
     sources: tuple[str, ...] = Field(min_length=1)
@@ -87,12 +87,11 @@ def read_floors(folder: Path = ACUITY) -> tuple[Floor, ...]:
     for entry in entries:
         try:
             text = FloorText.model_validate(entry)
-        except ValidationError as error:
+            condition = None if text.facts is None else parse_condition(text.facts)
+        except (ValueError, KeyError, TypeError) as error:
             raise ContentError(f"floors.yaml: {entry!r:.80}: {error}") from error
-        unknown = [key for key in text.sources if key not in known]
-        if unknown:
-            raise ContentError(f"floors.yaml: {text.id}: unknown source {unknown[0]}")
-        found.append(Floor(text, None if text.facts is None else parse_condition(text.facts)))
+        require_sources(f"floors.yaml: {text.id}", text.sources, known)
+        found.append(Floor(text, condition))
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_base.language import Bilingual
-from knowledge_base.rules.ruleset import FOLDER
+from knowledge_base.rules.ruleset import FOLDER, read_sources, require_sources
 from knowledge_base.yaml_files import ContentError, read_yaml
 
 ACUITY = FOLDER / "acuity"
@@ -100,9 +100,10 @@ def resources_of(found: Collection[Presentation]) -> int:
 def read_presentations(folder: Path = ACUITY) -> Presentations:
     """Read `presentations.yaml` and `abbreviations.yaml`; raises ContentError."""
     data = read_yaml(folder / "presentations.yaml")
-    entries = data["presentations"]
-    if not isinstance(entries, list):
-        raise ContentError("presentations.yaml: presentations must be a list")
+    entries, named = data["presentations"], data["sources"]
+    if not isinstance(entries, list) or not isinstance(named, list):
+        raise ContentError("presentations.yaml: presentations and sources must be lists")
+    require_sources("presentations.yaml", named, read_sources(folder.parent))
     try:
         listed = tuple(map(Presentation.model_validate, entries))
     except ValidationError as error:

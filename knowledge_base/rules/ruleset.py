@@ -8,8 +8,8 @@ mentioned without a clear "no".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from knowledge_base.rules.facts import Facts
 from knowledge_base.yaml_files import ContentError, read_yaml
 
 FOLDER = Path(__file__).parent
+_EMERGENCY, _ROUTINE = 2, 4
 
 
 class Source(BaseModel):
@@ -71,6 +72,11 @@ class Rule:
     def disposition(self) -> int:
         """1 ambulance … 5 self-care."""
         return self.text.disposition
+
+    @property
+    def crisis(self) -> bool:
+        """An emergency of the mind: self-harm, violence, psychosis. A human must be reached."""
+        return self.text.topic == "mental_health" and self.disposition <= _EMERGENCY
 
     @property
     def needs(self) -> frozenset[str]:
@@ -131,6 +137,14 @@ class RuleSet:
             tuple(r for r in undecided if disposition is None or r.disposition < disposition),
         )
 
+    def judge_ages(self, facts: Facts, ages: Sequence[float]) -> tuple[Verdict, float | None]:
+        """The worst verdict, and its age: of several stated ages each might be the patient's.
+
+        Without a stated age, None stands for it. Where no rule fires, it ranks as a routine case.
+        """
+        judged = [(self.judge(replace(facts, age_years=age)), age) for age in ages or (None,)]
+        return min(judged, key=lambda pair: pair[0].disposition or _ROUTINE)
+
 
 def _split(rules: Iterable[Rule], facts: Facts) -> tuple[list[Rule], list[Rule]]:
     fired, undecided = [], []
@@ -143,12 +157,34 @@ def _split(rules: Iterable[Rule], facts: Facts) -> tuple[list[Rule], list[Rule]]
     return fired, undecided
 
 
+def read_sources(folder: Path = FOLDER) -> dict[str, Source]:
+    """Every source by its key: the rules' own and those of the scores; raises ContentError."""
+    found: dict[str, Source] = {}
+    for path in sorted(folder.glob("**/sources.yaml")):
+        where = path.relative_to(folder)
+        listed = read_yaml(path)["sources"]
+        if not isinstance(listed, dict):
+            raise ContentError(f"{where}: sources must be a mapping")
+        for key, value in listed.items():
+            if key in found:
+                raise ContentError(f"{where}: the source {key} is defined twice")
+            try:
+                found[key] = Source.model_validate(value)
+            except ValidationError as error:
+                raise ContentError(f"{where}: {key}: {error}") from error
+    return found
+
+
+def require_sources(where: str, named: Iterable[str], known: Mapping[str, Source]) -> None:
+    """Raise ContentError for a source that is not known."""
+    for key in named:
+        if key not in known:
+            raise ContentError(f"{where}: unknown source {key}")
+
+
 def read_rules(folder: Path = FOLDER) -> RuleSet:
-    """Read sources.yaml, red_flags/*.yaml and dispositions/*.yaml; raises ContentError."""
-    listed = read_yaml(folder / "sources.yaml")["sources"]
-    if not isinstance(listed, dict):
-        raise ContentError("sources.yaml: sources must be a mapping")
-    sources = {key: Source.model_validate(value) for key, value in listed.items()}
+    """Read the sources, red_flags/*.yaml and dispositions/*.yaml; raises ContentError."""
+    sources = read_sources(folder)
     seen: set[str] = set()
 
     def read(sub: str, levels: range) -> list[Rule]:

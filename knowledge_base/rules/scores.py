@@ -17,10 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_base.language import Bilingual
 from knowledge_base.rules.facts import Consciousness
-from knowledge_base.rules.ruleset import FOLDER, Source
+from knowledge_base.rules.ruleset import FOLDER, Source, read_sources, require_sources
 from knowledge_base.yaml_files import ContentError, read_yaml
-
-SCORES = FOLDER / "scores"
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,8 @@ class Band(_Strict):
     meaning: Bilingual
 
 
-class Score(_Strict):
-    """A sum of points, as its file says it."""
+class Published(_Strict):
+    """What a score and a grade both say of themselves."""
 
     id: str
     version: int = Field(ge=1)
@@ -116,6 +114,11 @@ class Score(_Strict):
     sources: tuple[str, ...] = Field(min_length=1)
     checked: bool
     applies: Applies = Applies()
+
+
+class Score(Published):
+    """A sum of points, as its file says it."""
+
     parts: tuple[Part, ...]
     bands: tuple[Band, ...]
 
@@ -195,15 +198,9 @@ class Line(_Strict):
     any: tuple[Bound, ...]
 
 
-class Grade(_Strict):
+class Grade(Published):
     """A table of levels, the most urgent first."""
 
-    id: str
-    version: int = Field(ge=1)
-    name: Bilingual
-    sources: tuple[str, ...] = Field(min_length=1)
-    checked: bool
-    applies: Applies = Applies()
     levels: tuple[Line, ...]
     needs: tuple[str, ...]
 
@@ -253,17 +250,6 @@ class Scores:
         return ",".join(f"{one.id}-{one.version}" for one in every)
 
 
-def read_sources(folder: Path = FOLDER) -> dict[str, Source]:
-    """The rules' sources and those that only the scores have, by key; raises ContentError."""
-    found: dict[str, Source] = {}
-    for path in (folder / "sources.yaml", folder / "scores" / "sources.yaml"):
-        listed = read_yaml(path)["sources"]
-        if not isinstance(listed, dict):
-            raise ContentError(f"{path.name}: sources must be a mapping")
-        found |= {key: Source.model_validate(value) for key, value in listed.items()}
-    return found
-
-
 def read_scores(folder: Path = FOLDER) -> Scores:
     """Read `scores/*.yaml`; raises ContentError naming the file."""
     sources = read_sources(folder)
@@ -287,9 +273,7 @@ def _checked(kind: type[ReadT], path: Path, sources: Mapping[str, Source]) -> Re
         read = kind.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ContentError(f"{path.name}: {error}") from error
-    unknown = [key for key in read.sources if key not in sources]
-    if unknown:
-        raise ContentError(f"{path.name}: unknown source {unknown[0]}")
+    require_sources(path.name, read.sources, sources)
     return read
 
 

@@ -151,7 +151,7 @@ def _review_reasons(
     case: AcuityCase, levels: tuple[int, ...], outputs: Tensors | None
 ) -> tuple[ReviewReason, ...]:
     reasons: list[ReviewReason] = []
-    if any(r.text.topic == "mental_health" and r.disposition <= 2 for r in case.verdict.fired):
+    if any(rule.crisis for rule in case.verdict.fired):
         reasons.append("crisis")
     if not case.understood:
         reasons.append("not_understood")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from knowledge_base.cards import Card, cards
 from knowledge_base.language import Language
 from knowledge_base.lexicon.departments import taxonomy
-from knowledge_base.lexicon.findings import Lexicon, lexicon
+from knowledge_base.lexicon.findings import COMPLAINTS, Lexicon, lexicon
 from knowledge_base.rules.conditions import finding_truth
 from knowledge_base.rules.facts import Observation
 from knowledge_base.rules.ruleset import Rule, RuleSet, Verdict, rules
@@ -46,7 +46,6 @@ from models.triage.views import finding_results, value_results
 Outputs = Mapping[str, Tensors]
 """What each model returned, by its name."""
 SELF_CARE, ROUTINE, URGENT, EMERGENCY = 5, 4, 3, 2
-_COMPLAINTS = frozenset({"symptom", "sign", "event", "exposure"})
 _UNSPECIFIC = frozenset({"pain", "itching", "swelling", "skin_redness", "lump", "well_otherwise"})
 """What goes with a minor complaint as a matter of course; severe forms have red flags."""
 _MOST_DEPARTMENTS = 5
@@ -97,11 +96,7 @@ class TriageTask:
         return self._judge(self._reader.read(request))
 
     def _judge(self, case: Case) -> Judged:
-        # Where several ages were stated, each might be the patient's: the worst one counts.
-        verdict = min(
-            (self._rules.judge(replace(case.facts, age_years=age)) for age in case.ages or (None,)),
-            key=lambda v: v.disposition or ROUTINE,
-        )
+        verdict, _ = self._rules.judge_ages(case.facts, case.ages)
         level = verdict.disposition
         if level is None:
             # What is not understood is never "fine": a person looks today.
@@ -131,7 +126,7 @@ class TriageTask:
         return [
             code
             for code in case.present
-            if self._lexicon[code].kind in _COMPLAINTS
+            if self._lexicon[code].kind in COMPLAINTS
             and code not in _UNSPECIFIC
             and not looked_at & {code, *self._lexicon.implied(code)}
         ]
@@ -154,7 +149,7 @@ class TriageTask:
         language: Language = "en" if case.language == "en" else "zh"
         ranked, unsure = self._departments(request, outputs)
         chosen = choose_cards(self._cards, (r.text.card for r in verdict.fired), case.present)
-        crisis = any(_is_crisis(rule) for rule in verdict.fired)
+        crisis = any(rule.crisis for rule in verdict.fired)
         red = tuple(self._rule(r, case) for r in verdict.fired if r.disposition < ROUTINE)
         scale = dispositions()[request.level]
         reasons = _review_reasons(request, crisis, unsure)
@@ -247,11 +242,6 @@ def _words(case: Case) -> str:
     """The patient's first message: what comes after it answers questions, in words that the
     learned urgency has not learned from; the rules read all of it."""
     return case.request.texts[0]
-
-
-def _is_crisis(rule: Rule) -> bool:
-    """An emergency of the mind: self-harm, violence, psychosis. A human must be reached."""
-    return rule.text.topic == "mental_health" and rule.disposition <= EMERGENCY
 
 
 def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewReason, ...]:

@@ -30,7 +30,7 @@ class UrgencyTask:
     model = "urgency"
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
-        self._pieces = PieceReader(folder / VOCABULARY, 1 << 20)
+        self._pieces = PieceReader(folder / VOCABULARY)
         self._longest = int(manifest.preprocessing["longest"])
 
     def prepare(self, request: str) -> Tensors:

@@ -144,7 +144,7 @@ class ContextReader:
             return "present"
         plain = self._text[mention.start - len(left) : mention.start]
         if self._cues.language == "zh":
-            if self._cues.doubted_zh.search(plain) or self._asked(mention, plain):
+            if self._cues.doubted_zh.search(plain) or self._asked(mention, plain, sentence):
                 return "unknown"
             found = self._cues.negated_zh.search(left)
             if found:
@@ -152,7 +152,7 @@ class ContextReader:
             elif self._cues.denied_after_zh.search(right):
                 negated = True
         else:
-            if self._cues.unknown.search(plain) or self._asked(mention, plain):
+            if self._cues.unknown.search(plain) or self._asked(mention, plain, sentence):
                 return "unknown"
             negated = (
                 negated
@@ -180,17 +180,17 @@ class ContextReader:
         elsewhere = any(m.end <= start or end <= m.start for m in self._mentions)
         return elsewhere or any(last <= start or end <= first for first, last in self._own_parts)
 
-    def _asked(self, mention: Mention, left: str) -> bool:
+    def _asked(self, mention: Mention, left: str, sentence: tuple[int, int]) -> bool:
         """Whether the mention is a question, or a disease that is feared."""
         if self._cues.question.search(left):
             return True
         return mention.code in self._diseases and (
-            bool(self._cues.worry.search(left)) or self._is_about(mention)
+            bool(self._cues.worry.search(left)) or self._is_about(mention, sentence)
         )
 
-    def _is_about(self, mention: Mention) -> bool:
+    def _is_about(self, mention: Mention, sentence: tuple[int, int]) -> bool:
         """Whether something is asked of a disease that nobody is said to have."""
-        start, _ = self._clause_span(mention, self._sentence(mention))
+        start, _ = self._clause_span(mention, sentence)
         left = self._text[start : mention.start]
         asked = self._cues.about_before.search(left) or self._cues.about_after.match(
             self._text, mention.end

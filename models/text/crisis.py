@@ -8,7 +8,7 @@ a time. It reads no negation: a mention goes through the context like any other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
@@ -17,6 +17,7 @@ from knowledge_base.lexicon.crisis import CrisisLexicon, CrisisWords, crisis_lex
 from knowledge_base.lexicon.crisis import Pattern as Listed
 from models.text.context import SENTENCE_END
 from models.text.matcher import Mention
+from models.text.words import alternatives
 
 _GAP = {
     "zh": "[^。!?;\\n]{{0,{gap}}}?",
@@ -46,13 +47,9 @@ class _Pattern:
         return None if any(word.search(sentence) for word in self.unless) else found.span()
 
 
-def _alternatives(words: Iterable[str], language: str) -> str:
-    listed = "|".join(re.escape(w) for w in sorted(words, key=len, reverse=True))
-    return rf"(?<![a-z0-9'])(?:{listed})(?![a-z0-9'])" if language == "en" else f"(?:{listed})"
-
-
 def _compile(listed: Listed, words: CrisisWords, language: str) -> _Pattern:
-    classes = {name: _alternatives(listed_, language) for name, listed_ in words.words.items()}
+    whole = language == "en"
+    classes = {name: alternatives(either, whole=whole) for name, either in words.words.items()}
     gap = _GAP[language].format(gap=listed.gap)
     orders = permutations(listed.parts) if listed.any_order else (listed.parts,)
     return _Pattern(

@@ -13,17 +13,13 @@ from typing import Literal
 
 from knowledge_base.lexicon.context import Cues, cues
 from knowledge_base.rules.facts import Severity
+from models.text.words import alternatives
 
 Onset = Literal["sudden", "gradual"]
 Course = Literal["worsening", "improving", "comes_and_goes", "recurrent", "constant"]
 
 MENTION, PSEUDO = "\x01", "\x02"
 """What stands in masked text for a finding and for a word that only looks like a negation."""
-
-
-def _alternatives(words: Iterable[str], *, whole: bool) -> str:
-    listed = "|".join(re.escape(w) for w in sorted(set(words), key=len, reverse=True))
-    return rf"(?<![a-z0-9'])(?:{listed})(?![a-z0-9'])" if whole else f"(?:{listed})"
 
 
 class CuePatterns:
@@ -34,20 +30,20 @@ class CuePatterns:
         whole = language == "en"
 
         def pattern(listed: Iterable[str]) -> re.Pattern[str]:
-            return re.compile(_alternatives(listed, whole=whole))
+            return re.compile(alternatives(listed, whole=whole))
 
-        doubles = _alternatives(words.double_negation, whole=whole)
-        negation = _alternatives(words.negation, whole=whole)
+        doubles = alternatives(words.double_negation, whole=whole)
+        negation = alternatives(words.negation, whole=whole)
         if language == "zh":
             # The "not" that is taken back is no part of another word: 不能(说没有).
-            pseudo = _alternatives(words.pseudo_negation, whole=whole)
+            pseudo = alternatives(words.pseudo_negation, whole=whole)
             self.pseudo = re.compile(rf"(?!(?:{doubles}|不){negation}){pseudo}")
             self.doubled = re.compile(rf"{doubles}$")
         else:
             words_between = r"(?:\s+[\w']+){0,4}"
             self.pseudo = re.compile(
                 rf"{doubles}{words_between}\s+{negation}"
-                rf"|{_alternatives(words.pseudo_negation, whole=whole)}"
+                rf"|{alternatives(words.pseudo_negation, whole=whole)}"
             )
             self.doubled = re.compile(rf"{doubles}{words_between}\s*$")
         self.negation = pattern(words.negation)
@@ -57,7 +53,7 @@ class CuePatterns:
         small = r"(?:病|症|的|应该|到底|一般|都|要)*" if zh else r"\s*(?:(?:is|are)\s+)?"
         between = "" if zh else r"\s*(?:(?:a|an|the)\s*)?"
         after, before = (
-            _alternatives(listed, whole=whole) for listed in (words.about_after, words.about_before)
+            alternatives(listed, whole=whole) for listed in (words.about_after, words.about_before)
         )
         self.about_after = re.compile(small + after)
         self.about_before = re.compile(before + between + "$")
@@ -76,7 +72,7 @@ class CuePatterns:
             (pattern(words.constant), "constant"),
         ]
         self.family_after = re.compile(
-            rf"[^,.;!?\n]{{0,3}}?{_alternatives(words.family_after, whole=whole)}"
+            rf"[^,.;!?\n]{{0,3}}?{alternatives(words.family_after, whole=whole)}"
         )
         self.others, self.harms = pattern(words.others), pattern(words.harms)
         self.supposed, self.own_part = pattern(words.supposed), pattern(words.own_part)
@@ -94,28 +90,28 @@ class CuePatterns:
         words_only = [w for w in words.terminators if w[0].isalnum()]
         marks = "".join(re.escape(w) for w in words.terminators if len(w) == 1 and w not in "./")
         self.terminator = re.compile(
-            rf"[{marks}]|\.(?!\d)|" + _alternatives(words_only, whole=whole)
+            rf"[{marks}]|\.(?!\d)|" + alternatives(words_only, whole=whole)
         )
-        bridge = _alternatives((*words.negation_bridge, " "), whole=False)
-        lists = _alternatives((*words.list_marks, *words.negation), whole=False)
+        bridge = alternatives((*words.negation_bridge, " "), whole=False)
+        lists = alternatives((*words.list_marks, *words.negation), whole=False)
         self.negated_zh = re.compile(
-            rf"(?P<double>{_alternatives(words.double_negation, whole=False)}|不(?=否认))?"
-            rf"(?:{_alternatives(words.negation, whole=False)})"
+            rf"(?P<double>{alternatives(words.double_negation, whole=False)}|不(?=否认))?"
+            rf"(?:{alternatives(words.negation, whole=False)})"
             rf"(?:{bridge}|{MENTION}+(?:{bridge})*(?:{lists})(?:{bridge})*)*$"
         )
         self.doubted_zh = re.compile(
-            rf"(?:{_alternatives(words.unknown, whole=False)})(?:{bridge}|的|可能|有|就)*$"
+            rf"(?:{alternatives(words.unknown, whole=False)})(?:{bridge}|的|可能|有|就)*$"
         )
         self.unknown = pattern(words.unknown)
         post = words.post_negation
         weak = [w for w in post if w == "没有"]
         strong = [w for w in post if w != "没有"]
         self.denied_after_zh = re.compile(
-            rf"^(?:的)?(?:症状|情况|现象)?(?:{_alternatives(strong, whole=False)}"
+            rf"^(?:的)?(?:症状|情况|现象)?(?:{alternatives(strong, whole=False)}"
             + (r"|没有(?:了|过)?(?=[,。.;!\n、]|$))" if weak else ")")
         )
         self.denied_after_en = re.compile(
-            rf"^\s*(?:(?:is|was|has|have|been|now|:)\s*)*{_alternatives(post, whole=True)}"
+            rf"^\s*(?:(?:is|was|has|have|been|now|:)\s*)*{alternatives(post, whole=True)}"
             r"|^\s*:\s*no\b"
         )
         self.or_en = re.compile(r"(?<![a-z])(?:or|nor)(?![a-z])")

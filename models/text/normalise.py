@@ -55,6 +55,10 @@ def is_cjk(character: str) -> bool:
     return "\u4e00" <= character <= "\u9fff" or "\u3400" <= character <= "\u4dbf"
 
 
+LETTERS_PER_CHARACTER = 4
+"""Latin letters that say about as much as one Chinese character."""
+
+
 class Letters:
     """The letters of a text, counted once: which language any part of it is in."""
 
@@ -76,10 +80,7 @@ class Letters:
         )
         if letters - chinese - latin > chinese + latin or chinese + latin == 0:
             return "unknown"
-        return "zh" if chinese * _LETTERS >= latin else "en"
-
-
-_LETTERS = 4
+        return "zh" if chinese * LETTERS_PER_CHARACTER >= latin else "en"
 
 
 def language_of(text: str) -> str:

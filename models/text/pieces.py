@@ -33,7 +33,7 @@ class Pieces:
 class PieceReader:
     """Cuts texts with one vocabulary; at most `longest` pieces, START included. Thread-safe."""
 
-    def __init__(self, vocabulary: Path, longest: int) -> None:
+    def __init__(self, vocabulary: Path, longest: int | None = None) -> None:
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(vocabulary))
         self._longest = longest
         self.size: int = self._tokenizer.get_vocab_size()
@@ -56,5 +56,5 @@ class PieceReader:
             ids += cut.ids
             spans += [(begin + shift, end + shift) for begin, end in cut.offsets]
             shift += len(text)
-        kept = min(len(ids), self._longest)
+        kept = len(ids) if self._longest is None else min(len(ids), self._longest)
         return Pieces(np.array(ids[:kept], dtype=np.int64), tuple(spans[: kept - 1]))

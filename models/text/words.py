@@ -6,7 +6,7 @@ Knows nothing of what they mean, only which words the lexicon and its grammar kn
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -78,6 +78,12 @@ def _known() -> frozenset[str]:
 
     listed = {word for name in names() for word in _WORD.findall(normalise(name))}
     return frozenset(stems(sorted(listed))) | {_WRITTEN + word for word in listed}
+
+
+def alternatives(listed: Iterable[str], *, whole: bool) -> str:
+    """A pattern of any of the words, the longest first; `whole` where Latin letters end them."""
+    either = "|".join(re.escape(w) for w in sorted(set(listed), key=len, reverse=True))
+    return rf"(?<![a-z0-9'])(?:{either})(?![a-z0-9'])" if whole else f"(?:{either})"
 
 
 def exact(word: str) -> str:

@@ -104,9 +104,7 @@ class AcuityReader:
         """The case of a request; of several stated ages the one with the worst verdict counts."""
         spelled = self._presentations.spelled_out(normalise(request.text))
         case = self._cases.read(_as_triage(request, spelled))
-        ages = case.ages or (None,)
-        judged = [(self._rules.judge(replace(case.facts, age_years=age)), age) for age in ages]
-        verdict, age = min(judged, key=lambda pair: pair[0].disposition or _NO_RULE)
+        verdict, age = self._rules.judge_ages(case.facts, case.ages)
         measured = request.measurements(dict(case.facts.values))
         present = {c for c, o in case.facts.observations.items() if o.status == "present"}
         return AcuityCase(
@@ -118,9 +116,6 @@ class AcuityReader:
             presents=self._presentations.recognise(spelled, present | case.facts.history),
             scores=self._scores,
         )
-
-
-_NO_RULE = 6
 
 
 def _as_triage(request: AcuityRequest, spelled: str) -> TriageRequest:

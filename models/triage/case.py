@@ -12,18 +12,20 @@ from dataclasses import dataclass, replace
 
 from knowledge_base.lexicon.findings import HISTORY, Lexicon
 from knowledge_base.rules.facts import Facts, Observation, Severity, Sex
+from knowledge_base.rules.ruleset import rules
 from models.text.findings import Finding, Reader, Reading
-from models.text.normalise import is_cjk
+from models.text.normalise import LETTERS_PER_CHARACTER, is_cjk
+from models.triage.experiencers import Experiencers
 from models.triage.request import TriageRequest
 
 _FEVER_C = 38.0
 """Temperature from which fever is present (NICE NG143: 38 °C or higher)."""
 
+_ROUTINE = 4
 _BACKGROUND_KINDS = frozenset({"medicine", "state", "request"})
 """What a complaint is told against. Alone it is the complaint only where little else was said."""
 _MOST_UNREAD = 30
 """Chinese characters outside of findings up to which background alone explains a message."""
-_LETTERS_PER_CHARACTER = 4
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,36 @@ class CaseReader:
         self._reader = reader or Reader()
 
     def read(self, request: TriageRequest) -> Case:
-        """The case of a request."""
+        """The case of a request.
+
+        Where the speaker and a relative are both ill, the relative's diseases count if that makes
+        it more urgent, and never otherwise.
+        """
         readings = tuple(map(self._reader.read, request.texts))
+        whose = Experiencers(readings, self._lexicon)
+        apart = self._case(request, readings, whose, shared=False)
+        if not whose.both:
+            return apart
+        shared = self._case(request, readings, whose, shared=True)
+        return min(apart, shared, key=_urgency)
+
+    def _case(
+        self,
+        request: TriageRequest,
+        readings: tuple[Reading, ...],
+        whose: Experiencers,
+        *,
+        shared: bool,
+    ) -> Case:
         observations: dict[str, Observation] = {}
         history: set[str] = set()
         contradictions: set[str] = set()
-        speaks_for_self = any(
-            f.experiencer == "self" and f.status == "present" and f.temporality == "now"
-            for r in readings
-            for f in r.findings
-        )
         for reading in readings:
             said: dict[str, Observation] = {}
             for finding in reading.findings:
-                if self._is_history(finding, speaks_for_self):
+                if whose.is_history(finding, shared=shared):
                     history.add(finding.code)
-                if not self._is_the_patients(finding, speaks_for_self):
+                if not whose.counts(finding, shared=shared):
                     continue
                 observation = _observe(finding)
                 earlier = said.get(finding.code)
@@ -137,22 +153,6 @@ class CaseReader:
             if holds and g + finding.code in self._lexicon
         ]
 
-    def _is_the_patients(self, finding: Finding, speaks_for_self: bool) -> bool:
-        """A relative's symptom is the patient's: people ask for their mothers and children."""
-        if finding.temporality == "past":
-            return False
-        disease = self._lexicon[finding.code].kind in HISTORY
-        if finding.experiencer == "family":
-            return not disease
-        return not (disease and finding.experiencer == "relative" and speaks_for_self)
-
-    def _is_history(self, finding: Finding, speaks_for_self: bool) -> bool:
-        if finding.status != "present" or finding.experiencer == "family":
-            return False
-        if finding.experiencer == "relative" and speaks_for_self:
-            return False
-        return finding.temporality == "past" or (self._lexicon[finding.code].kind in HISTORY)
-
     def _named(self, names: Iterable[str]) -> set[str]:
         """Codes behind names of conditions and medicines, given as codes or words."""
         codes: set[str] = set()
@@ -213,12 +213,18 @@ class CaseReader:
         )
 
 
+def _urgency(case: Case) -> int:
+    """The level that the rules give; what no rule knows ranks as routine."""
+    verdict, _ = rules().judge_ages(case.facts, case.ages)
+    return verdict.disposition or _ROUTINE
+
+
 def _unread(reading: Reading) -> float:
     """How much of a text no finding explains, in Chinese characters."""
     covered = {place for f in reading.findings for place in range(f.start, f.end)}
     rest = [c for place, c in enumerate(reading.text) if place not in covered]
     chinese = sum(map(is_cjk, rest))
-    return chinese + (sum(map(str.isalpha, rest)) - chinese) / _LETTERS_PER_CHARACTER
+    return chinese + (sum(map(str.isalpha, rest)) - chinese) / LETTERS_PER_CHARACTER
 
 
 def _observe(finding: Finding) -> Observation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.backends.onnx import OnnxBackend
-from models.errors import UnknownModel
+from models.errors import ModelLicenceError, UnknownModel
 from models.repository import ModelEntry, ModelRepository
 from models.tasks.triage import Judged, Outputs, TriageTask
 from models.triage.request import TriageRequest
@@ -20,13 +20,14 @@ class LocalTriage:
     def __init__(
         self, repository: ModelRepository, versions: Mapping[str, int | None] | None = None
     ) -> None:
-        """Raises UnknownModel where the department model or a pinned version is missing."""
+        """Raises UnknownModel or ModelLicenceError where the department model or a pinned version
+        is missing or not licensed for this use."""
         pinned = versions or {}
         entries: dict[str, ModelEntry] = {}
         for name in (DEPARTMENT, URGENCY):
             try:
                 entries[name] = repository.get(name, pinned.get(name))
-            except UnknownModel:
+            except (UnknownModel, ModelLicenceError):
                 if name == DEPARTMENT or pinned.get(name) is not None:
                     raise
         self.task = TriageTask(entries[DEPARTMENT].manifest, entries.get(URGENCY))

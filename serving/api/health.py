@@ -12,8 +12,10 @@ from sqlalchemy import text
 
 from knowledge_base.language import Bilingual
 from models.manifest import Metric
+from models.repository import ModelEntry
 from serving.errors import ModelUnavailable, NotFound
 from serving.security import allow, services_of
+from serving.services import Services
 from serving.users import Permission, User
 
 router = APIRouter(tags=["operation"])
@@ -28,7 +30,10 @@ class Health(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """A hosted model: what it is, how good it was measured to be, what it learned from."""
+    """A model: what it is, how good it was measured to be, what it learned from.
+
+    `not_loaded` says why a model of the repository is not hosted; null where it is.
+    """
 
     name: str
     version: int
@@ -37,6 +42,7 @@ class ModelAnswer(BaseModel):
     labels: int
     metrics: dict[str, dict[str, Metric]]
     licence_notes: list[str]
+    not_loaded: str | None
     card: str
 
 
@@ -63,20 +69,29 @@ async def metrics(request: Request) -> Response:
 
 @router.get("/v1/models")
 async def models(request: Request, _user: Reader) -> list[ModelAnswer]:
-    """The hosted models."""
-    return [_describe(request, name) for name in services_of(request).models]
+    """The hosted models.
+
+    Those that their licence keeps out are listed too, and say so.
+    """
+    services = services_of(request)
+    return [_describe(services, entry) for entry in _all(services).values()]
 
 
 @router.get("/v1/models/{name}")
 async def model(name: str, request: Request, _user: Reader) -> ModelAnswer:
     """One hosted model with its card."""
-    if name not in services_of(request).models:
+    services = services_of(request)
+    entry = _all(services).get(name)
+    if entry is None:
         raise NotFound("no such model or version")
-    return _describe(request, name)
+    return _describe(services, entry)
 
 
-def _describe(request: Request, name: str) -> ModelAnswer:
-    entry = services_of(request).models[name]
+def _all(services: Services) -> dict[str, ModelEntry]:
+    return {**services.models, **services.refused}
+
+
+def _describe(services: Services, entry: ModelEntry) -> ModelAnswer:
     manifest = entry.manifest
     return ModelAnswer(
         name=manifest.name,
@@ -86,6 +101,7 @@ def _describe(request: Request, name: str) -> ModelAnswer:
         labels=len(manifest.labels),
         metrics=manifest.metrics,
         licence_notes=manifest.licence_notes,
+        not_loaded=services.settings.repository.refusal(manifest),
         card=entry.card,
     )
 

@@ -34,7 +34,6 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 COOKIE = "fenzhen_lease"
 LONGEST_HEARTBEAT_S = 60
-ACTIONS = ("sign", "override")
 
 
 def hold(response: Response, request: Request, lease: Lease) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from knowledge_base.check import (
     DOSES,
     card_problems,
     check,
-    condition_faults,
     lexicon_problems,
     read_all_cards,
     rule_problems,
 )
+from knowledge_base.check_acuity import acuity_problems
 from knowledge_base.lexicon.departments import taxonomy
 from knowledge_base.lexicon.findings import Concept, lexicon
-from knowledge_base.rules.ruleset import Rule, rules
+from knowledge_base.rules.condition_faults import condition_faults
+from knowledge_base.rules.ruleset import FOLDER, Rule, rules
 
 
 def test_the_shipped_content_is_sound() -> None:
@@ -157,3 +159,66 @@ def test_a_fault_in_a_rule_is_named(
 def test_a_misspelt_condition_is_found(when: dict[str, object], fault: str) -> None:
     [found] = condition_faults(when)
     assert fault in found
+
+
+@pytest.fixture
+def rule_folder(tmp_path: Path) -> Path:
+    """A copy of the rules' files that a test may break."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "rules"))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("acuity/floors.yaml", "facts: {consciousness: pain}", "facts: {consciousness: sleepy}",
+         "floors.yaml: responds-to-pain-only: consciousness cannot be sleepy"),
+        ("acuity/floors.yaml", "{present: cardiac_arrest}", "{present: bad_karma}",
+         "floors.yaml: cardiac-arrest: finding bad_karma is not in the lexicon"),
+        ("acuity/floors.yaml", "news2: [high]", "news2: [hihg]",
+         "floors.yaml: news2-high: there is no band hihg of news2"),
+        ("acuity/floors.yaml", "score: {qsofa:", "score: {qsofta:", "band positive of qsofta"),
+        ("acuity/floors.yaml", "presents: [fever,", "presents: [feverr,", "presentation feverr"),
+        ("acuity/floors.yaml", "level: {china: 2}", "level: {chine: 2}", "no level 2 of chine"),
+        ("acuity/floors.yaml", "{name: spo2,", "{name: spo,", "unknown value spo"),
+        ("acuity/floors.yaml", "[esi-v4, ctas-2008]", "[esi-v9]", "unknown source esi-v9"),
+        ("acuity/floors.yaml", "checked: false", "cheked: false", "cheked"),
+        ("acuity/presentations.yaml", "[cardiac_arrest, resp", "[bad_karma, resp",
+         "presentations.yaml: cardiac_arrest: finding bad_karma is not in the lexicon"),
+        ("acuity/presentations.yaml", "id: unconscious", "id: cardiac_arrest", "defined twice"),
+        ("acuity/presentations.yaml", "complex_procedure]", "magic]", "no resource magic"),
+        ("acuity/presentations.yaml", "sources: [esi-v4,", "sources: [esi-v9,", "source esi-v9"),
+        ("acuity/abbreviations.yaml", "abbreviations:", "abbreviation:", "abbreviations"),
+        ("acuity/scales.yaml", "sources: [esi-v4]", "sources: [esi-v9]", "unknown source esi-v9"),
+        ("acuity/scales.yaml", "minutes: 0, disposition: 1", "minutes: 0, disposition: 4",
+         "a lower level of esi has the more urgent disposition"),
+        ("scores/news2.yaml", "name: heart_rate", "name: heart_rat", "measures heart_rat"),
+        ("scores/news2.yaml", "confused", "confusd", "consciousness: confus"),
+        ("scores/china.yaml", "name: potassium_mmol_l", "name: potassium", "measures potassium"),
+        ("scores/qsofa.yaml", "bands:", "bands", "qsofa.yaml"),
+        ("scores/sources.yaml", "ctas-2008:", "ctas-2009:", "unknown source ctas-2008"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_of_acuity_is_reported(
+    rule_folder: Path, file: str, old: str, new: str, message: str
+) -> None:
+    path = rule_folder / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    assert any(message in problem for problem in acuity_problems(lexicon(), rule_folder))
+
+
+@pytest.mark.parametrize("file", ["floors.yaml", "scales.yaml", "presentations.yaml"])
+def test_a_file_of_acuity_that_is_gone_or_empty_is_reported(rule_folder: Path, file: str) -> None:
+    (rule_folder / "acuity" / file).write_text("version: 1\n", "utf-8")
+    assert acuity_problems(lexicon(), rule_folder)
+    (rule_folder / "acuity" / file).unlink()
+    assert any(file in problem for problem in acuity_problems(lexicon(), rule_folder))
+
+
+def test_the_shipped_acuity_is_part_of_the_check(
+    rule_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert acuity_problems(lexicon(), rule_folder) == []
+    monkeypatch.setattr("knowledge_base.check.acuity_problems", lambda _: ["a broken floor"])
+    assert "a broken floor" in check()

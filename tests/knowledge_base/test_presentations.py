@@ -8,7 +8,8 @@ from knowledge_base.lexicon.findings import lexicon
 from knowledge_base.rules.acuity_scales import acuity_scales
 from knowledge_base.rules.floors import floors
 from knowledge_base.rules.presentations import ACUITY, presentations, resources_of
-from knowledge_base.rules.scores import read_sources, scores
+from knowledge_base.rules.ruleset import read_sources
+from knowledge_base.rules.scores import scores
 
 
 def test_every_finding_of_a_presentation_is_in_the_lexicon() -> None:

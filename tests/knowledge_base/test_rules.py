@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from knowledge_base.rules.facts import Facts, Observation
-from knowledge_base.rules.ruleset import RuleSet, read_rules, rules
+from knowledge_base.rules.ruleset import RuleSet, read_rules, read_sources, rules
 from knowledge_base.yaml_files import ContentError
 
 PRESENT, ABSENT, UNKNOWN = Observation("present"), Observation("absent"), Observation("unknown")
@@ -108,6 +108,51 @@ def test_self_care_is_silent_while_an_exclusion_is_plausible(
     small: RuleSet, facts: Facts, disposition: int | None
 ) -> None:
     assert small.judge(facts).disposition == disposition
+
+
+def test_of_several_stated_ages_the_worst_counts(tmp_path: Path) -> None:
+    by_age = read_rules(
+        write(
+            tmp_path,
+            [rule("baby", 2, {"all": [{"present": "fever"}, {"age": {"max": 0.25}}]})],
+            [rule("care", 5, {"all": [{"present": "cold"}, {"age": {"min": 18}}]})],
+        )
+    )
+    verdict, age = by_age.judge_ages(seen(fever=PRESENT), (35.0, 0.1))
+    assert (verdict.disposition, age) == (2, 0.1)
+    # For the child no rule speaks: that is no reason to send anybody home.
+    verdict, age = by_age.judge_ages(seen(cold=PRESENT), (35.0, 6.0))
+    assert (verdict.disposition, age) == (None, 6.0)
+    assert by_age.judge_ages(seen(cold=PRESENT), (35.0,))[0].disposition == 5
+    verdict, age = by_age.judge_ages(seen(fever=PRESENT), ())
+    assert age is None
+    assert [r.id for r in verdict.undecided] == ["baby"]
+
+
+def test_only_emergencies_of_the_mind_are_crises(tmp_path: Path) -> None:
+    read = read_rules(
+        write(
+            tmp_path,
+            [
+                rule("plan", 2, {"present": "a"}, topic="mental_health"),
+                rule("low", 3, {"present": "a"}, topic="mental_health"),
+                rule("stroke", 1, {"present": "a"}),
+            ],
+        )
+    )
+    assert [r.id for r in read.red_flags if r.crisis] == ["plan"]
+
+
+def test_scores_add_sources_and_none_is_defined_twice(tmp_path: Path) -> None:
+    folder = write(tmp_path, [rule("x", 2, {"present": "a"})])
+    (folder / "scores").mkdir()
+    extra = {"organisation": "RCP", "title": "B", "year": 2017, "identifier": "C"}
+    listed = folder / "scores" / "sources.yaml"
+    listed.write_text(yaml.safe_dump({"sources": {"news": extra}}))
+    assert read_sources(folder).keys() == {"s", "news"}
+    listed.write_text(yaml.safe_dump({"sources": {"s": extra}}))
+    with pytest.raises(ContentError, match="the source s is defined twice"):
+        read_sources(folder)
 
 
 def test_nothing_known_decides_nothing(small: RuleSet) -> None:

@@ -105,5 +105,11 @@ def test_a_patients_answer_does_not_depend_on_who_shares_the_batch(entry) -> Non
             np.testing.assert_allclose(value, shared[name], atol=1e-5, rtol=1e-5)
 
 
+def test_a_card_that_is_gone_is_empty_and_no_failure(copied: Path) -> None:
+    next(copied.glob("*/*/MODEL_CARD.md")).unlink()
+    [entry] = ModelRepository(copied).entries()
+    assert entry.card == ""
+
+
 def test_the_shipped_folder_is_inside_the_package() -> None:
     assert SHIPPED.is_dir()

@@ -113,3 +113,43 @@ def test_a_severe_word_gives_the_severe_finding(reader: CaseReader) -> None:
 
 def test_the_language_is_that_of_the_last_words(reader: CaseReader) -> None:
     assert case(reader, "headache", "头痛").language == "zh"
+
+
+def level(found: Case) -> int:
+    return rules().judge_ages(found.facts, found.ages)[0].disposition or 4
+
+
+@pytest.mark.parametrize(
+    ("mine", "relatives"),
+    [
+        ("我头晕，", "我妈有糖尿病，她今天昏倒了"),
+        ("我嗓子疼，", "孩子有哮喘，今天喘得厉害"),
+        ("我有点咳嗽，", "我爸在吃华法林，昨天摔到头了"),
+        ("我感冒了，", "我老婆化疗中，今天发烧"),
+        ("我咳嗽，", "老婆怀孕了，今天肚子疼还出血"),
+        ("My back hurts. ", "My father takes warfarin and hit his head yesterday"),
+        ("I feel tired. ", "My wife is on chemotherapy and has a fever"),
+        ("I have a headache. ", "My son has asthma and can't breathe"),
+        ("I have a cold. ", "My wife is pregnant and has vaginal bleeding"),
+    ],
+)
+def test_a_relative_who_is_ill_too_is_judged_with_his_own_diseases(
+    reader: CaseReader, mine: str, relatives: str
+) -> None:
+    alone, both = case(reader, relatives), case(reader, mine + relatives)
+    assert level(both) <= level(alone)
+
+
+@pytest.mark.parametrize(
+    ("text", "disease"),
+    [
+        ("我头晕，我妈有糖尿病", "diabetes"),
+        ("My mother has diabetes. I have a headache.", "diabetes"),
+        ("我头疼，我儿子感冒流鼻涕", "common_cold"),
+        ("I have back pain and a fever. My son has eczema that itches", "eczema"),
+    ],
+)
+def test_a_relatives_disease_never_becomes_the_speakers_for_nothing(
+    reader: CaseReader, text: str, disease: str
+) -> None:
+    assert disease not in case(reader, text).facts.history
