@@ -58,7 +58,7 @@ def score(lines: Sequence[Line], repository: ModelRepository, *, text_only: bool
     except ValueError as error:
         raise lines[0].fault("no crosswalk knows any department of this file") from error
     entry = repository.get(MODEL)
-    task, backend = DepartmentTask(entry.manifest), OnnxBackend(entry.network)
+    task, backend = DepartmentTask(entry.manifest, entry.folder), OnnxBackend(entry.network)
     reader = CaseReader(lexicon())
     answers = []
     for line, truth, text in track(

@@ -33,6 +33,7 @@ class _Data(BaseModel):
 class _OfLevel(_Data):
     zh: str
     en: str
+    signs: bool | None = None
     sources: tuple[str, ...] = Field(min_length=1)
 
 
@@ -63,9 +64,11 @@ class Words(_Data):
     comma: Text
     detail: Text
     lasting: Text
-    sudden: Text
-    worsening: Text
     severity: dict[str, Text]
+    onset: dict[str, Text]
+    course: dict[str, Text]
+    side: dict[str, Text]
+    side_of: dict[str, Text]
     minutes: Text
     hours: Text
     days: Text
@@ -105,10 +108,16 @@ class TimeLimit(Advice):
         return has and self.min_age <= age < self.max_age
 
 
+class LevelAdvice(Advice):
+    """For an urgency. `signs`: only where warning signs are listed (or are not); None: always."""
+
+    signs: bool | None
+
+
 class SafetyNet(_Data):
     """Sentences by level, time limits of complaints, and the words of the list."""
 
-    levels: dict[int, tuple[Advice, ...]]
+    levels: dict[int, tuple[LevelAdvice, ...]]
     limits: tuple[TimeLimit, ...]
     words: Words
 
@@ -121,7 +130,11 @@ def read_safety_net(
         data = _File.model_validate(read_yaml(path))
         levels = {
             level: tuple(
-                Advice(text={"zh": s.zh, "en": s.en}, sources=tuple(sources[k] for k in s.sources))
+                LevelAdvice(
+                    text={"zh": s.zh, "en": s.en},
+                    sources=tuple(sources[k] for k in s.sources),
+                    signs=s.signs,
+                )
                 for s in sentences
             )
             for level, sentences in data.come_back.levels.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from knowledge_base.language import Bilingual, Language
+from knowledge_base.lexicon.findings import lexicon
 from knowledge_base.rules.facts import Sex, Status
 from models.triage.conversation import Conversation, asked, lacks_suicide_check
 from models.triage.questions import about_suicide_risk, of_somebody_else
@@ -24,6 +26,10 @@ from serving.storage.codes import ConsultStatus
 from serving.storage.consults import Consult
 from serving.triaging import Triaged, triage
 from serving.users import User
+
+_EMERGENCY = 2
+_SHOWN = {"name", "status", "experiencer", "temporality", "site", "side", "onset", "course"}
+"""What the chat keeps of a finding."""
 
 
 class Profile(BaseModel):
@@ -96,7 +102,7 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
         following.append(after)
         # Once an emergency, a person has to end it: the chat never talks itself out of one.
         standing = consult.status is ConsultStatus.EMERGENCY
-        emergency = standing or result.disposition.level <= 2 or result.crisis
+        emergency = standing or result.disposition.level <= _EMERGENCY or result.crisis
         explanation = _explanation(after)
         updated.append(
             consults.save(
@@ -106,7 +112,7 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
                 state=state
                 | _stored(after)
                 | {
-                    "turns": [*state["turns"], said, _spoken(result, after.question, explanation)],
+                    "turns": [*state["turns"], said, _spoken(result, after, explanation)],
                     "unchecked": lacks_suicide_check(result, after.answers),
                 },
                 status=ConsultStatus.EMERGENCY if emergency else ConsultStatus.OPEN,
@@ -224,9 +230,11 @@ async def open_consult(services: Services, profile: Profile, user: User) -> cons
 
 
 def _spoken(
-    result: TriageResult, question: QuestionResult | None, explanation: Bilingual | None
+    result: TriageResult, talk: Conversation, explanation: Bilingual | None
 ) -> dict[str, Any]:
     """What the chat shows of an answer: kept so that a page can be drawn again."""
+    question = talk.question
+    in_words = [f for f in result.findings if f.status != "unknown"]
     return {
         "role": "assistant",
         "disposition": result.disposition.model_dump(mode="json"),
@@ -236,27 +244,24 @@ def _spoken(
         "red_flags": [{"rationale": r.rationale, "advice": r.advice} for r in result.red_flags[:3]],
         "advice": result.advice.model_dump(mode="json"),
         "findings": [
-            f.model_dump(
-                mode="json",
-                include={
-                    "name",
-                    "status",
-                    "experiencer",
-                    "temporality",
-                    "site",
-                    "side",
-                    "onset",
-                    "course",
-                },
-            )
-            for f in result.findings
-            if f.status != "unknown"
+            *(f.model_dump(mode="json", include=_SHOWN) for f in in_words),
+            *_answered(talk.answers, {f.code for f in in_words}),
         ],
         "question": None if question is None else question.model_dump(mode="json"),
         "explanation": explanation,
         "language": result.language,
         "understood": "not_understood" not in result.review.reasons,
+        "greeting": talk.polite and result.disposition.level > _EMERGENCY and not result.crisis,
     }
+
+
+def _answered(answers: Mapping[str, Status], in_words: Collection[str]) -> Iterator[Json]:
+    """Findings known by a tick or a quick reply; what words say of one is shown instead."""
+    terms = lexicon()
+    for code, status in answers.items():
+        if code in terms and code not in in_words and status != "unknown":
+            name = {"zh": terms[code].zh, "en": terms[code].en}
+            yield {"name": name, "status": status, "answered": True}
 
 
 def _profile(stored: dict[str, Any]) -> dict[str, Any]:

@@ -131,7 +131,7 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         models=entries,
         refused=refused,
         engine=engine,
-        triage=TriageTask(entries["department"].manifest, entries.get("urgency")),
+        triage=TriageTask(entries["department"], entries.get("urgency")),
         acuity={
             name: AcuityTask(entry.manifest)
             for name, entry in entries.items()

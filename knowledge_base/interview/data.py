@@ -99,15 +99,18 @@ class Wordings(_Frozen):
 
 
 class ReplyWords(_Frozen):
-    """The words of one language that answer a question, take back, or ask back.
+    """The words of one language that answer a question, take back, ask back or are only polite.
 
-    Each list holds regular expressions of normalised text (see replies.yaml).
+    `meaning` are whole questions for what a word means, with X for that word. All lists hold
+    regular expressions of normalised text (see replies.yaml).
     """
 
     present: tuple[str, ...]
     absent: tuple[str, ...]
     unknown: tuple[str, ...]
     asks_back: tuple[str, ...]
+    meaning: tuple[str, ...]
+    social: tuple[str, ...]
     corrects: tuple[str, ...]
 
 

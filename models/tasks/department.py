@@ -1,18 +1,23 @@
 """Which department: ranked probabilities over all of our level-2 departments.
 
+The network reads the words twice, as hashed n-grams and as pieces in their order.
+
 Knows neither age nor sex nor urgency: the triage task applies those afterwards.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.backends import Tensors
 from models.calibration import softmax
 from models.manifest import Manifest
 from models.text.ngrams import NgramFeaturiser, featuriser_of
+from models.text.pieces import VOCABULARY, PieceReader, head_and_tail
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,24 @@ class DepartmentProbability:
 
 
 class DepartmentTask:
-    """See the module docstring; `manifest` is the department model's."""
+    """See the module docstring; `folder` is where the model's vocabulary lies."""
 
     model = "department"
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, folder: Path) -> None:
         self._featuriser: NgramFeaturiser = featuriser_of(manifest)
+        self._pieces = PieceReader(folder / VOCABULARY) if (folder / VOCABULARY).exists() else None
+        self._longest = int(manifest.preprocessing.get("longest", 0))
         self._codes = tuple(label.code for label in manifest.labels)
         self._temperature = manifest.calibration.temperature
         self.unsure = manifest.thresholds["unsure"]
 
     def prepare(self, request: DepartmentRequest) -> Tensors:
-        """`ids` int64 [1, L] and `weights` float32 [1, L]; L varies, id 0 pads."""
-        return self._featuriser.tensors(request.text, request.concepts)
+        """`ids` int64 and `weights` float32 [1, L], `pieces` int64 [1, M]; id 0 pads."""
+        if self._pieces is None:
+            return self._featuriser.tensors(request.text, request.concepts)
+        pieces = pieces_of(self._pieces, request, self._longest)
+        return self._featuriser.tensors(request.text, request.concepts) | {"pieces": pieces[None]}
 
     def finish(
         self,
@@ -57,3 +67,9 @@ class DepartmentTask:
             DepartmentProbability(self._codes[i], float(probabilities[i]))
             for i in np.argsort(-probabilities, kind="stable")
         )
+
+
+def pieces_of(reader: PieceReader, request: DepartmentRequest, longest: int) -> NDArray[np.int64]:
+    """The words and, behind a break, the names of findings; of a long text beginning and end."""
+    named = ("、".join(request.concepts),) if request.concepts else ()
+    return head_and_tail(reader(request.text, *named).ids, longest)

@@ -19,7 +19,6 @@ from knowledge_base.rules.facts import Observation
 from knowledge_base.rules.ruleset import Rule, RuleSet, Verdict, rules
 from knowledge_base.rules.scale import dispositions
 from models.backends import Tensors
-from models.manifest import Manifest
 from models.repository import ModelEntry
 from models.tasks.department import DepartmentRequest, DepartmentTask
 from models.tasks.urgency import UrgencyTask
@@ -71,7 +70,7 @@ class TriageTask:
 
     def __init__(
         self,
-        department: Manifest,
+        department: ModelEntry,
         urgency: ModelEntry | None = None,
         *,
         terms: Lexicon | None = None,
@@ -83,8 +82,8 @@ class TriageTask:
         self._cards = cards() if guideline_cards is None else guideline_cards
         self._reader = CaseReader(self._lexicon)
         self._interview = Interview(self._rules, self._lexicon)
-        self._department = DepartmentTask(department)
-        self._versions = {department.name: department.version}
+        self._department = DepartmentTask(department.manifest, department.folder)
+        self._versions = {department.manifest.name: department.manifest.version}
         self._urgency: UrgencyTask | None = None
         if urgency is not None:
             self._urgency = UrgencyTask(urgency.manifest, urgency.folder)

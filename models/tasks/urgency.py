@@ -13,7 +13,7 @@ import numpy as np
 
 from models.backends import Tensors
 from models.manifest import Manifest
-from models.text.pieces import VOCABULARY, PieceReader
+from models.text.pieces import VOCABULARY, PieceReader, head_and_tail
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,3 @@ class UrgencyTask:
         # What is at most 2 is at most 3: the outputs are fitted one by one and may disagree.
         first, second, third, fourth = np.maximum.accumulate(levels).tolist()
         return Urgency((first, second, third, fourth), crisis)
-
-
-def head_and_tail(ids: np.ndarray, longest: int) -> np.ndarray:
-    """At most `longest` ids: two thirds from the beginning, one from the end."""
-    if len(ids) <= longest:
-        return ids
-    tail = longest // 3
-    return np.concatenate([ids[: longest - tail], ids[-tail:]])

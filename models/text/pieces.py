@@ -58,3 +58,11 @@ class PieceReader:
             shift += len(text)
         kept = len(ids) if self._longest is None else min(len(ids), self._longest)
         return Pieces(np.array(ids[:kept], dtype=np.int64), tuple(spans[: kept - 1]))
+
+
+def head_and_tail(ids: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
+    """At most `longest` ids: two thirds from the beginning, one from the end."""
+    if len(ids) <= longest:
+        return ids
+    tail = longest // 3
+    return np.concatenate([ids[: longest - tail], ids[-tail:]])

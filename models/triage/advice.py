@@ -14,13 +14,15 @@ from knowledge_base.lexicon.findings import Lexicon
 from knowledge_base.rules.facts import Facts
 from knowledge_base.rules.ruleset import Verdict
 from knowledge_base.rules.scale import dispositions
-from knowledge_base.safety_net import SafetyNet, safety_net
+from knowledge_base.safety_net import Advice, SafetyNet, safety_net
 from models.triage.case import Case
 from models.triage.doctor_list import doctor_list
 from models.triage.result import AdviceResult, CitedAdvice, CitedPassage
 
 _MOST_CARDS = 2
 _MOST_PASSAGES = 4
+_YOUNG, _YOUNG_YEARS = "child", 5.0
+"""Topic of the cards that are about children under this age."""
 _EMERGENCY = 2
 """Up to this level nobody is told how to look after it at home, or how long it may last."""
 
@@ -35,37 +37,61 @@ def advise(
 ) -> AdviceResult:
     """All advice of one answer; `chosen` are the cards that it cites."""
     net = safety_net()
+    watch_for = passages(chosen, "when_to_worry", language)
     return AdviceResult(
         now=verdict.fired[0].text.advice if verdict.fired else dispositions()[level].action,
-        watch_for=passages(chosen, "when_to_worry", language),
+        watch_for=watch_for,
         self_care=passages(chosen, "self_care", language) if level > _EMERGENCY else (),
-        come_back=come_back(net, level, case.facts, language),
+        come_back=come_back(net, level, case.facts, language, signs=bool(watch_for)),
         tell_the_doctor=doctor_list(case, terms, net.words, language),
     )
 
 
 def come_back(
-    net: SafetyNet, level: int, facts: Facts, language: Language
+    net: SafetyNet, level: int, facts: Facts, language: Language, *, signs: bool
 ) -> tuple[CitedAdvice, ...]:
-    """When to be seen again: by the urgency, then how long each complaint may last."""
-    listed = list(net.levels[level])
+    """When to be seen again: by the urgency, then how long each complaint may last.
+
+    `signs` says whether the answer lists warning signs that a sentence may point to.
+    """
+    listed: list[Advice] = [a for a in net.levels[level] if a.signs in (None, signs)]
     if level > _EMERGENCY:
         listed += [x for x in net.limits if x.concerns(facts)]
     return tuple(CitedAdvice(text=a.text[language], sources=a.sources) for a in listed)
 
 
 def choose_cards(
-    cards: Mapping[str, Card], named: Iterable[str | None], present: Sequence[str]
+    cards: Mapping[str, Card],
+    named: Iterable[str | None],
+    present: Sequence[str],
+    age_years: float | None = None,
 ) -> list[Card]:
-    """Cards that fired rules name, then those that share most findings with the patient."""
+    """Cards that fired rules name, then those that share most findings with the patient.
+
+    What was said first, and what a card names first, weighs most: a card on carbon monoxide
+    knows headache too, but the one on headache is about it. A card on young children is first
+    for them and not for adults.
+    """
     chosen = {c: None for c in named if c is not None and c in cards}
     overlap = {
-        card_id: sum(1.0 / (1 + present.index(f)) for f in card.head.findings if f in present)
+        card_id: _fit(card, age_years)
+        * sum(
+            1.0 / ((1 + present.index(f)) * (1 + place))
+            for place, f in enumerate(card.head.findings)
+            if f in present
+        )
         for card_id, card in cards.items()
     }
     ranked = sorted((c for c in overlap if overlap[c] > 0), key=lambda c: (-overlap[c], c))
     chosen |= dict.fromkeys(ranked)
     return [cards[c] for c in list(chosen)[:_MOST_CARDS]]
+
+
+def _fit(card: Card, age_years: float | None) -> float:
+    """How well a card suits an age: only cards on young children are for some ages alone."""
+    if _YOUNG not in card.head.topics or age_years is None:
+        return 1.0
+    return 2.0 if age_years < _YOUNG_YEARS else 0.0
 
 
 def cite(card: Card, passage: Passage) -> CitedPassage:

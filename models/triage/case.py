@@ -17,6 +17,7 @@ from models.text.findings import Finding, Reader, Reading
 from models.text.normalise import LETTERS_PER_CHARACTER, is_cjk
 from models.triage.experiencers import Experiencers
 from models.triage.request import TriageRequest
+from models.triage.stated_numbers import all_ages, worst_values
 
 _FEVER_C = 38.0
 """Temperature from which fever is present (NICE NG143: 38 °C or higher)."""
@@ -112,8 +113,8 @@ class CaseReader:
             else:
                 observations[code] = replace(known or Observation(status), status=status)
         history |= self._named([*request.conditions, *request.medicines])
-        values = _worst(request, readings, contradictions)
-        ages = _ages(request, readings)
+        values = worst_values(request, readings, contradictions)
+        ages = all_ages(request, readings)
         if len(ages) > 1:
             contradictions.add("age")
         if values.get("temperature_c", 0.0) >= _FEVER_C and "fever" in self._lexicon:
@@ -274,39 +275,3 @@ def _later(
     if known.status == "present":
         contradictions.add(code)
     return said
-
-
-_USUAL = {
-    "heart_rate": 80.0, "respiratory_rate": 16.0, "systolic_bp": 120.0, "diastolic_bp": 80.0,
-    "temperature_c": 36.8, "spo2": 100.0, "glucose_mmol_l": 6.0, "pain_score": 0.0,
-    "gestation_weeks": 0.0, "weight_kg": 60.0,
-}  # fmt: skip
-"""Where each value usually lies: of two values the one farther from it is the worse."""
-_TOLERANCE = 0.1
-"""Relative difference from which a stated and a measured value contradict each other."""
-
-
-def _worst(
-    request: TriageRequest, readings: tuple[Reading, ...], contradictions: set[str]
-) -> dict[str, float]:
-    given: dict[str, list[float]] = {}
-    for reading in readings:
-        for value in reading.values:
-            given.setdefault(value.name, []).append(value.value)
-    for name, number in request.vitals.numbers().items():
-        if any(abs(v - number) > _TOLERANCE * abs(number) for v in given.get(name, ())):
-            contradictions.add(name)
-        given.setdefault(name, []).append(number)
-    return {
-        name: max(numbers, key=lambda v: abs(v - _USUAL[name])) for name, numbers in given.items()
-    }
-
-
-def _ages(request: TriageRequest, readings: tuple[Reading, ...]) -> tuple[float, ...]:
-    """Every age that was given, the request's first: whose it is may be unclear."""
-    stated = [age for reading in readings for age in reading.ages_years]
-    if request.age_years is not None:
-        # Speech rounds: "six years old" and 6.4 are one age.
-        stated = [a for a in stated if abs(a - (request.age_years or 0)) > max(1.0, 0.1 * a)]
-        stated.insert(0, request.age_years)
-    return tuple(dict.fromkeys(stated))

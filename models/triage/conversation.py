@@ -18,22 +18,35 @@ from knowledge_base.rules.facts import Status
 from models.text.findings import Reader
 from models.text.normalise import language_of
 from models.triage.interview import in_mental_distress
-from models.triage.questions import OPEN, SUICIDE_RISK, Question
-from models.triage.replies import Reply, read_reply
+from models.triage.questions import (
+    DESCRIBE,
+    GREETED,
+    OPEN,
+    SUICIDE_RISK,
+    UNWELL,
+    Question,
+    open_question,
+)
+from models.triage.replies import Reply, asks_for_meaning, read_reply
 from models.triage.result import Choice, QuestionResult, TriageResult
 
 MOST_QUESTIONS = 8
 _MOST_ANSWERS = 64
 """As many as a request takes."""
-_AMBULANCE = 1
+_AMBULANCE, _ROUTINE = 1, 4
 _LONG = 40
 """Characters from which words answer an open question whatever they say."""
+_BARE_NO = 16
+"""Characters up to which a no to "what is wrong" says nothing more."""
 _NUMBER = re.compile(r"^\D{0,8}(\d{1,3})(?:\D{0,10})$")
 
 
 @dataclass(frozen=True)
 class Conversation:
     """`messages` are the patient's words and what quick replies stand for, in order.
+
+    A greeting, thanks and a question back are no messages, unless they also tell something;
+    but what is said first is one until there is better.
 
     `answers` are quick replies by finding or question; `asked` counts questions; `question` is
     the open one, `answered` the last one that got an answer; `missed` are keys of questions that
@@ -58,25 +71,31 @@ class Conversation:
         `ticked` are the findings chosen of a question for several. Without an open question an
         answer says nothing.
         """
-        told = replace(
-            self,
-            messages=(*self.messages, text) if text else self.messages,
-            kept=False,
-            asked_back=False,
-        )
+        reply = read_reply(text)
+        about = _asks_about(text)
+        told = replace(self, messages=self._with(text, reply, about), kept=False, asked_back=False)
         question = self.question
         if question is None:
             return told
+        if answer is None and (reply.social or about):
+            return replace(told, kept=True, asked_back=about)
         mentioned = _mentioned(text, question.codes) if text else {}
         if answer is not None:
             return told._settle(question, answer, tuple(ticked), mentioned)
-        reply = read_reply(text)
         if reply.takes_back and self.answered is not None and reply.status is not None:
             before = told._settle(self.answered, reply.status, (), {})
             return replace(before, question=question, kept=True)
         if reply.asks_back:
             return replace(told, kept=True, asked_back=True)
         return told._read(question, reply, text, mentioned)
+
+    def _with(self, text: str, reply: Reply, asks_about: bool) -> tuple[str, ...]:
+        """The messages with new words, where these tell something of the patient."""
+        if not text:
+            return self.messages
+        before = tuple(m for m in self.messages if not read_reply(m).social)
+        idle = reply.social or asks_about or (reply.asks_back and not _tells(text))
+        return before if before and idle else (*before, text)
 
     def _read(
         self, question: QuestionResult, reply: Reply, text: str, mentioned: Mapping[str, Status]
@@ -86,6 +105,9 @@ class Conversation:
             says = wordings().age.says[self._language()].format(number=number.group(1))
             told = replace(self, messages=(*self.messages, says))
             return told._settle(question, "present", (), {})
+        if question.code == DESCRIBE and reply.status == "absent" and len(text) > _BARE_NO:
+            # "No, it just feels odd all over": the rest may be what is wrong.
+            return self._settle(question, "present", (), {})
         if reply.status is not None:
             return self._settle(question, reply.status, (), mentioned)
         if question.code in OPEN and (question.code in self.missed or _says_something(text)):
@@ -134,10 +156,22 @@ class Conversation:
         check = following is not None and following.code == SUICIDE_RISK
         if self.kept and self.question is not None and not check:
             return self
+        if not check and self.polite:
+            following = asked(open_question(GREETED))
+        if not check and _only_requests(result) and not _yes(self.answers):
+            # Papers or prices are no complaint: one question whether somebody is ill is enough.
+            following = None if UNWELL in self.answers else asked(open_question(UNWELL))
+        if not check and self.answers.get(DESCRIBE) == "absent" and not _somebody_ill(result):
+            following = None
         if self.asked >= MOST_QUESTIONS and following is not None:
             # Nobody in distress leaves without this one, however long it took.
             following = following if check else None
         return replace(self, question=following, asked=self.asked + (following is not None))
+
+    @property
+    def polite(self) -> bool:
+        """Whether nothing was said yet but a greeting or thanks."""
+        return all(read_reply(m).social for m in self.messages)
 
     def _language(self) -> Language:
         for message in reversed(self.messages):
@@ -161,6 +195,19 @@ def asked(question: Question) -> QuestionResult:
     )
 
 
+def _only_requests(result: TriageResult) -> bool:
+    """Whether nothing was said but what a desk is asked for, and nothing of it is urgent."""
+    present = [f for f in result.findings if f.status == "present"]
+    asks = bool(present) and all(f.kind == "request" for f in present)
+    return asks and result.disposition.level >= _ROUTINE
+
+
+def _somebody_ill(result: TriageResult) -> bool:
+    """Whether anything but requests was heard, or a rule or model is worried."""
+    heard = any(f.status == "present" and f.kind != "request" for f in result.findings)
+    return heard or bool(result.red_flags) or bool(result.values)
+
+
 def lacks_suicide_check(result: TriageResult, answers: Mapping[str, Status]) -> bool:
     """Whether the case is one of mental distress in which nothing was said of suicide.
 
@@ -181,6 +228,22 @@ def _yes(answers: Mapping[str, Status]) -> set[str]:
 @lru_cache(maxsize=1)
 def _reader() -> tuple[Reader, Lexicon]:
     return Reader(), lexicon()
+
+
+def _tells(text: str) -> bool:
+    """Whether the rules could learn something of the patient from a text."""
+    reader, _ = _reader()
+    reading = reader.read(text)
+    known = any(f.status != "unknown" for f in reading.findings)
+    return known or bool(reading.values or reading.ages_years or reading.sex)
+
+
+def _asks_about(text: str) -> bool:
+    """Whether a text only asks what a finding's name means."""
+    if len(text) > _LONG * 2:
+        return False
+    reader, _ = _reader()
+    return asks_for_meaning(text, [(f.start, f.end) for f in reader.read(text).findings])
 
 
 def _says_something(text: str) -> bool:

@@ -30,7 +30,7 @@ class LocalTriage:
             except (UnknownModel, ModelLicenceError):
                 if name == DEPARTMENT or pinned.get(name) is not None:
                     raise
-        self.task = TriageTask(entries[DEPARTMENT].manifest, entries.get(URGENCY))
+        self.task = TriageTask(entries[DEPARTMENT], entries.get(URGENCY))
         self.versions = {name: entry.manifest.version for name, entry in entries.items()}
         self._backends = {name: OnnxBackend(entry.network) for name, entry in entries.items()}
 

@@ -20,8 +20,11 @@ from models.triage.ways import Atom
 
 DESCRIBE, STORY, BACKGROUND = "describe", "story", "background"
 ANYTHING_ELSE, WORST, MORE = "anything_else", "worst_now", "anything_more"
-OPEN = frozenset({DESCRIBE, STORY, BACKGROUND, ANYTHING_ELSE, WORST, MORE})
+GREETED, UNWELL = "greeted", "unwell"
+OPEN = frozenset({DESCRIBE, STORY, BACKGROUND, ANYTHING_ELSE, WORST, MORE, GREETED, UNWELL})
 """Keys of questions without choices for findings: the patient tells."""
+_NOTHING_TO_TELL = OPEN - {STORY, WORST}
+"""Open questions that "no" answers: nothing is wrong, nothing else, no illness."""
 SUICIDE_RISK = "suicidal_ideation"
 _URGENT, _ROUTINE = 3, 4
 
@@ -120,7 +123,7 @@ def open_question(key: str) -> Question:
     """A question without choices but "nothing" and "not sure"."""
     words = wordings()
     answers: tuple[Answer, ...] = (Answer("unknown", words.choices["unknown"]),)
-    if key in (BACKGROUND, ANYTHING_ELSE, MORE):
+    if key in _NOTHING_TO_TELL:
         answers = (Answer("absent", words.choices["absent"]), *answers)
     return Question(key, words.open[key], (), answers, words.why["whole"])
 

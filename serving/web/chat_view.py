@@ -31,12 +31,14 @@ class Said:
 class Chip:
     """One thing understood. `mark` is present, absent, past or relative.
 
-    `detail` says where it is, how it began and how it goes.
+    `answered`: by a tick or a quick reply, not in words. `detail` says where it is, how it began
+    and how it goes.
     """
 
     name: Bilingual
     mark: str
     detail: Bilingual | None = None
+    answered: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Answer:
     """The server's turn. `number` counts answers from 1 and names the page's anchor.
 
     `as_before`: what to watch for, when to come back and what to do oneself did not change.
+    `greeting`: nothing was said yet but a greeting.
     """
 
     number: int
@@ -66,8 +69,19 @@ class Answer:
     come_back: tuple[Mapping[str, Any], ...] = ()
     tell_the_doctor: tuple[str, ...] = ()
     as_before: bool = False
+    greeting: bool = False
 
     who = "assistant"
+
+    @property
+    def told(self) -> tuple[Chip, ...]:
+        """What is shown at once: all but the findings that a quick reply denied."""
+        return tuple(c for c in self.chips if c not in self.denied)
+
+    @property
+    def denied(self) -> tuple[Chip, ...]:
+        """Findings denied by a tick or a quick reply: often many at a time."""
+        return tuple(c for c in self.chips if c.answered and c.mark == "absent")
 
     @property
     def alarm(self) -> bool:
@@ -137,6 +151,7 @@ def _answer(turn: Mapping[str, Any], number: int, before: Mapping[str, Any] | No
         explanation=turn.get("explanation"),
         come_back=tuple(advice.get("come_back", ())),
         tell_the_doctor=tuple(advice.get("tell_the_doctor", ())),
+        greeting=bool(turn.get("greeting")),
         as_before=before is not None and _advised(before) == _advised(turn),
     )
 
@@ -171,5 +186,7 @@ def _chips(findings: Sequence[Mapping[str, Any]]) -> tuple[Chip, ...]:
         detail = details(name, {field: finding.get(field) for field in DETAILS})
         if detail is None and before is not None and before.mark == mark:
             detail = before.detail
-        last[name["en"]] = Chip(name, mark, detail if mark == "present" else None)
+        last[name["en"]] = Chip(
+            name, mark, detail if mark == "present" else None, bool(finding.get("answered"))
+        )
     return tuple(last.values())

@@ -26,7 +26,7 @@ def embedding() -> ModelEntry:
 
 
 def _ranked(entry: ModelEntry, text: str, *concepts: str) -> list[str]:
-    task = DepartmentTask(entry.manifest)
+    task = DepartmentTask(entry.manifest, entry.folder)
     found = run_alone(task, OnnxBackend(entry.network), DepartmentRequest(text, concepts))
     return [row.code for row in found]
 
@@ -40,7 +40,7 @@ def test_the_shipped_files_are_small_and_load_by_default(
 
 
 def test_every_department_has_a_probability_and_they_sum_to_one(department: ModelEntry) -> None:
-    task = DepartmentTask(department.manifest)
+    task = DepartmentTask(department.manifest, department.folder)
     found = run_alone(task, OnnxBackend(department.network), DepartmentRequest("头疼"))
     assert {row.code for row in found} == set(taxonomy().departments)
     assert sum(row.probability for row in found) == pytest.approx(1)
@@ -80,7 +80,7 @@ def test_an_answer_does_not_depend_on_who_shares_the_batch(
 ) -> None:
     texts = ["头疼", "咳嗽半个月了，晚上厉害，有黄痰" * 20, "chest pain", ""]
     for entry, output, task in (
-        (department, "logits", DepartmentTask(department.manifest)),
+        (department, "logits", DepartmentTask(department.manifest, department.folder)),
         (embedding, "embedding", None),
     ):
         backend = OnnxBackend(entry.network)

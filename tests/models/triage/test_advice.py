@@ -18,7 +18,7 @@ from knowledge_base.rules.ruleset import rules
 from knowledge_base.safety_net import safety_net
 from models.repository import ModelRepository
 from models.tasks.triage import TriageTask
-from models.triage.advice import advise, choose_cards
+from models.triage.advice import advise, choose_cards, come_back
 from models.triage.request import TriageRequest
 from models.triage.result import AdviceResult
 
@@ -83,7 +83,7 @@ def test_a_section_reads_at_the_age_of_twelve(section: Section) -> None:
         assert rare_share_zh(chinese) <= RARE_ZH, card.head.id
 
 
-TASK = TriageTask(ModelRepository().get("department").manifest)
+TASK = TriageTask(ModelRepository().get("department"))
 
 
 def advice(text: str, **more: object) -> tuple[AdviceResult, int]:
@@ -138,8 +138,13 @@ def test_the_list_for_the_doctor_holds_what_the_patient_said_and_nothing_else() 
     assert "chest pain (for 3 days)" in told
     assert "You said no to: fever" in told
     assert "warfarin" in told
-    assert "In your family: stroke" in told
+    assert "In the family: stroke" in told
     assert "heart attack" not in told
+
+
+def test_a_pregnancy_is_said_once() -> None:
+    made, _ = advice("怀孕了，头疼两天", pregnant=True)
+    assert "\n".join(made.tell_the_doctor).count("怀孕") == 1
 
 
 def test_the_list_is_in_the_language_of_the_answer() -> None:
@@ -151,7 +156,95 @@ def test_the_list_is_in_the_language_of_the_answer() -> None:
 
 def test_broader_findings_are_not_listed_beside_the_exact_one() -> None:
     made, _ = advice("crushing chest pain")
-    assert made.tell_the_doctor == ("What bothers you: crushing chest pain (severe)",)
+    assert made.tell_the_doctor == ("What is wrong: crushing chest pain (severe)",)
+
+
+def test_each_complaint_has_one_line_with_what_was_said_of_it() -> None:
+    made, _ = advice("左边膝盖突然肿了两天。头痛一阵一阵的。右手大拇指麻")
+    assert made.tell_the_doctor == (
+        "不舒服的地方：关节肿胀（左膝盖、突然出现、已有2天）",
+        "不舒服的地方：头痛（时有时无）",
+        "不舒服的地方：麻木（右大拇指）",
+    )
+    made, _ = advice(
+        "my left knee has been swollen for 3 days and is getting worse. I feel nauseous."
+    )
+    assert made.tell_the_doctor == (
+        "What is wrong: swollen joint (left knee, for 3 days, getting worse)",
+        "What is wrong: nausea",
+    )
+
+
+def test_an_exact_finding_that_was_ticked_keeps_how_long_the_complaint_has_lasted() -> None:
+    made, _ = advice("头痛两天", answers={"severe_headache": "present"})
+    assert made.tell_the_doctor == ("不舒服的地方：剧烈头痛（已有2天）",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stomach pain, getting worse, and vomiting that is getting worse", "getting worse"),
+        ("头痛越来越严重，病情加重了", "加重"),
+        ("a severe headache", "severe"),
+        ("嗓子突然疼", "突然"),
+    ],
+)
+def test_the_list_says_nothing_twice_of_one_complaint(text: str, words: str) -> None:
+    made, _ = advice(text)
+    assert all(line.count(words) <= 1 for line in made.tell_the_doctor)
+
+
+def test_getting_worse_is_a_line_of_its_own_only_where_no_complaint_says_it() -> None:
+    alone, _ = advice("病情加重了")
+    assert alone.tell_the_doctor == ("不舒服的地方：病情加重",)
+    beside, _ = advice("my knee pain is getting worse")
+    assert beside.tell_the_doctor == ("What is wrong: knee pain (getting worse)",)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_warning_signs_are_only_spoken_of_where_some_are_listed(
+    level: int, language: Language
+) -> None:
+    facts = TASK.read(TriageRequest(text="脚痒")).case.facts
+    net = safety_net()
+    named = "警惕信号" if language == "zh" else "warning signs"
+    without = [a.text for a in come_back(net, level, facts, language, signs=False)]
+    beside = [a.text for a in come_back(net, level, facts, language, signs=True)]
+    assert not any(named in text for text in without)
+    assert any(named in text for text in beside) is (level > 2)
+    assert len(without) == len(beside)
+
+
+@pytest.mark.parametrize(
+    ("text", "card"),
+    [
+        ("头疼两天", "headache-tension-migraine"),
+        ("headache and a swollen knee", "headache-tension-migraine"),
+        ("肚子疼", "acute-abdominal-pain"),
+        ("咳嗽", "common-cold-cough"),
+        ("fever since yesterday", "fever-in-adults"),
+        ("拉肚子一天", "acute-diarrhoea-vomiting"),
+    ],
+)
+def test_the_card_that_is_about_the_complaint_is_cited_first(text: str, card: str) -> None:
+    made, _ = advice(text)
+    assert made.watch_for[0].card == card
+
+
+@pytest.mark.parametrize(
+    ("age", "first", "never"),
+    [
+        (0.75, "fever-in-young-children", None),
+        (30.0, "fever-in-adults", "fever-in-young-children"),
+    ],
+)
+def test_a_young_childs_fever_has_a_card_of_its_own(
+    age: float, first: str, never: str | None
+) -> None:
+    chosen = [c.head.id for c in choose_cards(cards(), (), ("fever",), age)]
+    assert chosen[0] == first
+    assert never not in chosen
 
 
 def test_time_limits_follow_the_complaint_and_the_age() -> None:

@@ -24,7 +24,7 @@ FALSE_ALARMS_ALLOWED = 0.05
 
 @lru_cache(maxsize=1)
 def task() -> TriageTask:
-    return TriageTask(ModelRepository().get("department").manifest)
+    return TriageTask(ModelRepository().get("department"))
 
 
 def answer(text: str) -> TriageResult:

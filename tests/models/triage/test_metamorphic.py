@@ -61,7 +61,7 @@ languages = pytest.mark.parametrize("language", LANGUAGES)
 
 @lru_cache(maxsize=1)
 def task() -> TriageTask:
-    return TriageTask(ModelRepository().get("department").manifest)
+    return TriageTask(ModelRepository().get("department"))
 
 
 @lru_cache(maxsize=8192)

@@ -17,7 +17,7 @@ from models.triage.request import TriageRequest
 
 @lru_cache(maxsize=1)
 def task() -> TriageTask:
-    return TriageTask(ModelRepository().get("department").manifest)
+    return TriageTask(ModelRepository().get("department"))
 
 
 @lru_cache(maxsize=2048)

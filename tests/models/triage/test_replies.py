@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.triage.replies import read_reply
+from models.text.findings import Reader
+from models.triage.replies import asks_for_meaning, read_reply
 
 
 @pytest.mark.parametrize(
@@ -152,3 +153,77 @@ def test_a_changed_mind_takes_back(text: str, status: str) -> None:
 )
 def test_words_about_something_else_answer_nothing(text: str) -> None:
     assert read_reply(text).status is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你好",
+        "您好，医生",
+        "谢谢",
+        "好的，谢谢医生！",
+        "知道了",
+        "再见",
+        "Hello",
+        "hi doctor",
+        "Thank you so much!",
+        "ok, thanks",
+        "Good morning",
+        "bye",
+    ],
+)
+def test_politeness_alone_answers_nothing(text: str) -> None:
+    reply = read_reply(text)
+    assert reply.social
+    assert reply.status is None
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("谢谢，没有", "absent"),
+        ("医生，有", "present"),
+        ("你好，不清楚", "unknown"),
+        ("thanks, yes", "present"),
+        ("hello, no", "absent"),
+        ("No, thank you", "absent"),
+    ],
+)
+def test_an_answer_beside_politeness_is_heard(text: str, status: str) -> None:
+    reply = read_reply(text)
+    assert reply.status == status
+    assert not reply.social
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你好，我头疼",
+        "医生说我血压高",
+        "谢谢，我胸口疼",
+        "hi, my chest hurts",
+        "good for nothing lately",
+    ],
+)
+def test_politeness_before_a_complaint_is_not_all_of_it(text: str) -> None:
+    assert not read_reply(text).social
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        ("胸闷是什么意思？", True),
+        ("什么是胸闷", True),
+        ("你说的胸闷是什么感觉", True),
+        ("我胸闷是什么意思", False),
+        ("胸闷是什么病，现在更重了", False),
+        ("what is chest tightness?", True),
+        ("What do you mean by chest tightness?", True),
+        ("what does chest tightness feel like?", True),
+        ("what is my chest tightness?", False),
+        ("what is this chest tightness, it is getting worse", False),
+    ],
+)
+def test_a_question_for_a_words_meaning_is_told_from_a_complaint(text: str, only: bool) -> None:
+    spans = [(f.start, f.end) for f in Reader().read(text).findings]
+    assert asks_for_meaning(text, spans) is only

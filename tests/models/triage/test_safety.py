@@ -18,7 +18,7 @@ from serving.settings import Settings
 
 @pytest.fixture(scope="module")
 def task() -> TriageTask:
-    return TriageTask(ModelRepository(Settings().models).get("department").manifest)
+    return TriageTask(ModelRepository(Settings().models).get("department"))
 
 
 def level(task: TriageTask, text: str, **more: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -91,6 +92,56 @@ def test_a_question_back_is_explained_and_the_same_is_asked_again(
         count += 1
         answer = say(api, consult, answer="absent")
     assert count <= 8
+
+
+def stream(api: Api, consult: dict[str, str], text: str) -> dict[str, Any]:
+    """The answer of a turn that was asked for as an event stream."""
+    answer = api.client.post(
+        f"/v1/consults/{consult['id']}/messages",
+        json={"text": text},
+        headers={
+            **api.app_user,
+            "X-Consult-Secret": consult["secret"],
+            "Accept": "text/event-stream",
+        },
+    )
+    events = dict(e.split("\ndata: ", 1) for e in answer.text.strip().split("\n\n"))
+    return dict(json.loads(events["event: answer"]))
+
+
+@pytest.mark.parametrize(
+    ("complaint", "idle"),
+    [("头疼两天", "为什么问这个？"), ("headache for two days", "what do you mean by that?")],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_question_back_moves_neither_findings_nor_departments(
+    api: Api, consult: dict[str, str], complaint: str, idle: str, streamed: bool
+) -> None:
+    first = say(api, consult, text=complaint)
+    again = stream(api, consult, idle) if streamed else say(api, consult, text=idle)
+    for part in ("findings", "departments", "disposition", "advice"):
+        assert again["result"][part] == first["result"][part]
+    assert again["question"] == first["question"]
+    assert again["explanation"] == first["question"]["reason"]
+    kept = api.client.get(
+        f"/v1/consults/{consult['id']}",
+        headers={**api.app_user, "X-Consult-Secret": consult["secret"]},
+    ).json()
+    assert [t["text"] for t in kept["turns"] if t["role"] == "patient"] == [complaint, idle]
+
+
+def test_what_was_ticked_is_among_what_was_understood(api: Api, consult: dict[str, str]) -> None:
+    first = say(api, consult, text="胸口有点闷")
+    ticked = next(c for c in first["question"]["choices"] if c["code"] is not None)
+    say(api, consult, answer="present", findings=[ticked["code"]])
+    kept = api.client.get(
+        f"/v1/consults/{consult['id']}",
+        headers={**api.app_user, "X-Consult-Secret": consult["secret"]},
+    ).json()
+    shown = kept["turns"][-1]["findings"]
+    assert {"name": ticked["name"], "status": "present", "answered": True} in shown
+    denied = [f for f in shown if f.get("answered") and f["status"] == "absent"]
+    assert len(denied) == len(first["question"]["codes"]) - 1
 
 
 def test_a_question_back_still_hears_an_emergency(api: Api, consult: dict[str, str]) -> None:

@@ -58,6 +58,30 @@ def test_a_question_for_several_findings_can_be_ticked(chat: Chat) -> None:
     assert not set(asked) & set(chat.ticks)
 
 
+@pytest.mark.parametrize(
+    ("words", "mark", "denied"),
+    [
+        ("胸口有点闷", "您选的", "您选了没有的"),
+        ("my chest feels tight", "your answer", "You answered no"),
+    ],
+)
+def test_what_was_ticked_is_shown_as_understood(
+    chat: Chat, words: str, mark: str, denied: str
+) -> None:
+    chat.say(words)
+    chat.say(answer="present", finding=chat.ticks[:1])
+    assert mark in chat.page
+    assert denied in chat.page
+
+
+def test_a_greeting_is_greeted_and_no_urgency_is_shown(chat: Chat) -> None:
+    chat.say("你好")
+    assert "请说说哪里不舒服" in chat.page
+    assert 'class="urgency' not in chat.page
+    chat.say("胸口压榨样疼，出冷汗")
+    assert "urgency level-1" in chat.page
+
+
 def test_yes_without_a_tick_is_no_answer(chat: Chat) -> None:
     chat.say("胸口有点闷")
     before = chat.ticks
