@@ -1,8 +1,9 @@
 """The department benchmark: which department of the file's label set does the model name?
 
-The words go to the department model with the findings in them, as in the triage task; then the
-file's crosswalk turns our codes into its labels. Age and sex routing and the emergency and
-"unsure" overrides of triage are left out: the file's labels know none of them.
+The words go to the department model with the findings in them, as in the triage task, and what
+they say of age, sex and pregnancy routes the answer where the file has a label for children; then
+the file's crosswalk turns our codes into its labels. The emergency and "unsure" overrides of
+triage are left out: the file's labels know none of them.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from models.tasks.department import DepartmentRequest, DepartmentTask
 from models.tasks.triage import department_request
 from models.triage.case import CaseReader
 from models.triage.request import TriageRequest
+from models.triage.routing import route
 
 MODEL = "department"
 COMMON = 10
 """Rows from which a class counts for macro_f1_at_least_10."""
 _MOST_MISSES = 25
+_FOR_CHILDREN = "general_paediatrics"
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,20 @@ def score(lines: Sequence[Line], repository: ModelRepository, *, text_only: bool
     entry = repository.get(MODEL)
     task, backend = DepartmentTask(entry.manifest, entry.folder), OnnxBackend(entry.network)
     reader = CaseReader(lexicon())
+    routed = crosswalk.label_of(_FOR_CHILDREN) is not None
     answers = []
     for line, truth, text in track(
         zip(lines, truths, texts, strict=True), len(lines), "department"
     ):
-        found = run_alone(task, backend, _request(reader, text))
-        ranked = crosswalk.to_label({d.code: d.probability for d in found})
+        case = reader.read(TriageRequest(text=text)) if text else None
+        request = DepartmentRequest("") if case is None else department_request(case, lexicon())
+        found = {d.code: d.probability for d in run_alone(task, backend, request)}
+        if case is not None and routed:
+            found = route(found, case.facts)
+        ranked = crosswalk.to_label(found)
         answers.append(_Answer(line.id, truth, tuple(ranked)))
     warnings = (*learned_from(entry.manifest, lines[0].file), *_unknown_labels(crosswalk, truths))
     return _scored(answers, crosswalk, text_only, entry.manifest.version, warnings)
-
-
-def _request(reader: CaseReader, text: str) -> DepartmentRequest:
-    """What the triage task would give the model; nothing for a row without words."""
-    if not text:
-        return DepartmentRequest("")
-    return department_request(reader.read(TriageRequest(text=text)), lexicon())
 
 
 def _text(line: Line, text_only: bool) -> str:

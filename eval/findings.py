@@ -6,91 +6,78 @@ over windows; CMeEE counts exact spans of the types sym and bod.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from eval.dialogue import DialogueReader
 from eval.estimates import Counts, precision_recall_f1
 from eval.progress import track
 from eval.readers import Line
 from eval.result import ClassScore, Details, Miss, Scored
+from eval.span_readers import TYPES, LexiconSpans, Spans, TaggerSpans
+from eval.training_sets import learned_from
 from knowledge_base.lexicon.findings import lexicon
-from knowledge_base.rules.facts import Status
-from knowledge_base.yaml_files import ContentError, read_yaml
+from models.backends.onnx import OnnxBackend
+from models.errors import UnknownModel
 from models.repository import ModelRepository
-from models.text.findings import Finding, Reader
+from models.tasks.dialogue_status import DialogueStatusTask, statuses
+from models.tasks.entities import EntitiesTask
+from models.text.dialogue import DialogueReader, dialogue_items
+from models.text.dialogue_labels import symptom_pairs
 
-ITEMS = Path(__file__).parent / "crosswalks" / "dialogue_items.yaml"
-SYMPTOM = "症状"
-STATUSES: dict[str, Status] = {
-    "阳性": "present",
-    "医生阳性": "present",
-    "阴性": "absent",
-    "医生阴性": "absent",
-    "未知": "unknown",
-}
-TYPES = ("sym", "bod")
-_SYMPTOM_KINDS = frozenset({"symptom", "sign"})
-# CMeEE's spans hold the negation: 无咳嗽.
-_NEGATION = ("没有", "未见", "无", "未", "不")
 _MOST_MISSES = 25
 
 Pair = tuple[str, str]
 
 
-def score(lines: Sequence[Line], _repository: ModelRepository) -> Scored:
+def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     """Score a file of either format; raises BenchmarkError for a line of neither."""
     first = lines[0]
     if "windows" in first.values:
-        return _score_dialogues(lines)
+        return _score_dialogues(lines, repository)
     if "entities" in first.values:
-        return _score_spans(lines)
+        return _score_spans(lines, repository)
     raise first.fault("expected 'windows' (dialogue status) or 'entities' (CMeEE)")
 
 
-@lru_cache(maxsize=1)
-def dialogue_items() -> dict[str, tuple[str, ...]]:
-    """Item to finding codes; raises ContentError for a code that the lexicon lacks."""
-    raw = read_yaml(ITEMS)["items"]
-    assert isinstance(raw, dict)
-    items = {str(item): tuple(codes) for item, codes in raw.items()}
-    strange = {code for codes in items.values() for code in codes} - lexicon().keys()
-    if strange:
-        raise ContentError(f"{ITEMS.name}: the lexicon lacks {sorted(strange)}")
-    return items
-
-
-def _score_dialogues(lines: Sequence[Line]) -> Scored:
+def _score_dialogues(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     dialogues = [[_window(line, w) for w in _list(line, "windows")] for line in lines]
-    items = dialogue_items()
-    reader = DialogueReader(lexicon(), items)
-    counts = np.zeros((len(lines), 3), dtype=np.int64)
-    tally = _Tally()
-    for number, windows in enumerate(track(dialogues, len(lines), "findings")):
-        for utterances, truth in windows:
-            found = set(reader.read(utterances))
-            counts[number] += (len(found & truth), len(found), len(truth))
-            tally.add(truth, found)
+    models: dict[str, int | str] = {"lexicon": lexicon().version}
+    warnings: tuple[str, ...] = ("No learned status here: these are the rules' figures.",)
+    by_rules = DialogueReader(lexicon(), dialogue_items()).read
+    counts, tally = rules, _ = _read_windows(dialogues, by_rules)
+    try:
+        entry = repository.get(DialogueStatusTask.model)
+    except UnknownModel:
+        pass
+    else:
+        task, backend = DialogueStatusTask(entry.manifest), OnnxBackend(entry.network)
+        counts, tally = _read_windows(dialogues, lambda window: statuses(task, backend, window))
+        models[task.model] = entry.manifest.version
+        warnings = learned_from(entry.manifest, lines[0].file)
     windows_total = sum(map(len, dialogues))
-    unknown = sorted(tally.truths.keys() - items.keys())
+    unknown = sorted(tally.truths.keys() - dialogue_items().keys())
+    beside = {f"rules_{name}": e for name, e in precision_recall_f1(rules).items()}
     return Scored(
         n=windows_total,
-        estimates=precision_recall_f1(counts),
-        models={"lexicon": lexicon().version},
+        estimates=precision_recall_f1(counts) | beside,
+        models=models,
         details=Details(
             data=(f"{len(lines)} dialogues, {windows_total} windows.",),
             method=(
                 "Symptom items only; 医生阳性 counts as present and 医生阴性 as absent.",
-                "Micro over windows of (item, status). Items become finding codes by "
-                "`eval/crosswalks/dialogue_items.yaml`.",
+                "Micro over windows of (item, status), by the learned status where the repository "
+                "has it; each window is read alone. `models/text/dialogue_items.yaml` says what "
+                "may speak of an item.",
+                "rules_*: the same by rules alone.",
                 "Intervals: bootstrap over dialogues.",
             ),
-            warnings=tuple(
-                f"No crosswalk knows the item {item} ({tally.truths[item]} labels): missed."
-                for item in unknown
+            warnings=(
+                *warnings,
+                *(
+                    f"No table knows the item {item} ({tally.truths[item]} labels): missed."
+                    for item in unknown
+                ),
             ),
             classes=tally.scores(),
             misses=_worst(lines, counts),
@@ -99,35 +86,67 @@ def _score_dialogues(lines: Sequence[Line]) -> Scored:
     )
 
 
-def _score_spans(lines: Sequence[Line]) -> Scored:
+def _read_windows(
+    dialogues: Sequence[Sequence[tuple[list[str], set[Pair]]]],
+    reader: Callable[[Sequence[str]], Iterable[Pair]],
+) -> tuple[Counts, _Tally]:
+    """Right, found and true pairs of every dialogue [N, 3], and by item."""
+    counts, tally = np.zeros((len(dialogues), 3), dtype=np.int64), _Tally()
+    for number, windows in enumerate(track(dialogues, len(dialogues), "findings")):
+        for utterances, truth in windows:
+            found = set(reader(utterances))
+            counts[number] += (len(found & truth), len(found), len(truth))
+            tally.add(truth, found)
+    return counts, tally
+
+
+def _score_spans(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     truths = [_entities(line) for line in lines]
     texts = [line.text("text", strip=False) for line in lines]
-    reader = Reader()
-    counts = np.zeros((len(lines), 3), dtype=np.int64)
-    tally = _Tally()
-    rows = zip(texts, truths, strict=True)
-    for number, (text, truth) in enumerate(track(rows, len(lines), "findings")):
-        found = {_span(text, f) for f in reader.read(text).findings if _is_symptom(f)}
-        counts[number] = (len(found & truth), len(found), len(truth))
-        tally.add({(kind, span) for span, kind in truth}, {(kind, span) for span, kind in found})
+    models: dict[str, int | str] = {"lexicon": lexicon().version}
+    warnings: tuple[str, ...] = ("No entity tagger here: these are the lexicon's figures.",)
+    counts, tally = dictionary, _ = _read_spans(texts, truths, LexiconSpans())
+    try:
+        entry = repository.get(EntitiesTask.model)
+    except UnknownModel:
+        pass
+    else:
+        counts, tally = _read_spans(texts, truths, TaggerSpans(entry))
+        models[EntitiesTask.model] = entry.manifest.version
+        warnings = learned_from(entry.manifest, lines[0].file)
+    beside = {f"lexicon_{name}": e for name, e in precision_recall_f1(dictionary).items()}
     return Scored(
         n=len(lines),
-        estimates=precision_recall_f1(counts),
-        models={"lexicon": lexicon().version},
+        estimates=precision_recall_f1(counts) | beside,
+        models=models,
         details=Details(
             data=(f"{len(lines)} sentences, {counts[:, 2].sum()} entities of sym and bod.",),
             method=(
-                "Exact span and type, micro. Our symptoms and signs are sym; a negation that "
-                "stands directly before an absent finding is part of its span, as in the set.",
-                "The lexicon names findings, not bare body parts: it gives no bod, and every bod "
-                "entity counts as missed.",
+                "Exact span and type, micro, by the entity tagger where the repository has it.",
+                "lexicon_*: the same by the lexicon alone. Our symptoms and signs are sym; a "
+                "negation that stands directly before an absent finding is part of its span, as "
+                "in the set. It names no bare body parts: every bod entity counts as missed.",
                 "Intervals: bootstrap over sentences.",
             ),
+            warnings=warnings,
             classes=tally.scores(),
             misses=_worst(lines, counts),
             misses_title="Worst sentences by missed and false spans",
         ),
     )
+
+
+def _read_spans(
+    texts: Sequence[str], truths: Sequence[Spans], reader: Callable[[str], Spans]
+) -> tuple[Counts, _Tally]:
+    """Right, found and true spans of every sentence [N, 3], and by type."""
+    counts, tally = np.zeros((len(texts), 3), dtype=np.int64), _Tally()
+    rows = zip(texts, truths, strict=True)
+    for number, (text, truth) in enumerate(track(rows, len(texts), "findings")):
+        found = reader(text)
+        counts[number] = (len(found & truth), len(found), len(truth))
+        tally.add({(kind, span) for span, kind in truth}, {(kind, span) for span, kind in found})
+    return counts, tally
 
 
 class _Tally:
@@ -173,7 +192,7 @@ def _list(line: Line, field: str) -> list[object]:
     return value
 
 
-def _window(line: Line, window: object) -> tuple[list[str], set[tuple[str, Status]]]:
+def _window(line: Line, window: object) -> tuple[list[str], set[Pair]]:
     """Utterances and the true pairs of symptom items of a window."""
     if not isinstance(window, dict):
         raise line.fault("a window must be an object")
@@ -181,18 +200,14 @@ def _window(line: Line, window: object) -> tuple[list[str], set[tuple[str, Statu
     utterances, labels = _list(inner, "utterances"), _list(inner, "labels")
     if not all(isinstance(text, str) for text in (*utterances, *labels)):
         raise line.fault("utterances and labels must be texts")
-    truth = set()
-    for label in map(str, labels):
-        item, _, status = label.rpartition("-状态:")
-        kind, _, name = item.partition(":")
-        if status not in STATUSES or not name:
-            raise line.fault("a label must read type:item-状态:status")
-        if kind == SYMPTOM:
-            truth.add((name, STATUSES[status]))
-    return [str(text) for text in utterances], truth
+    try:
+        truth = symptom_pairs(map(str, labels))
+    except ValueError as error:
+        raise line.fault(str(error)) from error
+    return [str(text) for text in utterances], {(item, status) for item, status in truth}
 
 
-def _entities(line: Line) -> set[tuple[str, str]]:
+def _entities(line: Line) -> Spans:
     """True entities as ("start-end", type); `end` is inclusive, as in the file."""
     truth = set()
     for entity in _list(line, "entities"):
@@ -204,18 +219,6 @@ def _entities(line: Line) -> set[tuple[str, str]]:
         if kind in TYPES:
             truth.add((f"{start}-{end}", kind))
     return truth
-
-
-def _is_symptom(finding: Finding) -> bool:
-    return lexicon()[finding.code].kind in _SYMPTOM_KINDS
-
-
-def _span(text: str, finding: Finding) -> tuple[str, str]:
-    start = finding.start
-    if finding.status == "absent":
-        before = text[:start]
-        start -= next((len(n) for n in _NEGATION if before.endswith(n)), 0)
-    return f"{start}-{finding.end - 1}", "sym"
 
 
 def _worst(lines: Sequence[Line], counts: Counts) -> tuple[Miss, ...]:

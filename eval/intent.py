@@ -17,7 +17,7 @@ from knowledge_base.lexicon.intents import intents
 from models.backends.onnx import OnnxBackend
 from models.repository import ModelRepository
 from models.tasks.base import run_alone
-from models.tasks.clinical_text import ClinicalTextTask
+from models.tasks.intent import IntentTask
 
 _MOST_MISSES = 25
 
@@ -27,12 +27,12 @@ def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     truths = [line.text("label") for line in lines]
     texts = [line.text("query") for line in lines]
     names = {code: name["zh"] for code, name in intents().items()}
-    entry = repository.get(ClinicalTextTask.model)
-    task = ClinicalTextTask(entry.manifest, entry.folder)
+    entry = repository.get(IntentTask.model)
+    task = IntentTask(entry.manifest, entry.folder)
     backend = OnnxBackend(entry.network)
     answers, sure = [], []
     for text in track(texts, len(texts), "intent"):
-        code, probability = run_alone(task, backend, text).intents[0]
+        code, probability = run_alone(task, backend, text)[0]
         answers.append(names[code])
         sure.append(probability)
     labels = sorted({*truths, *names.values()})
@@ -49,10 +49,10 @@ def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
             "accuracy": share(truth == given),
             "macro_f1": bootstrapped(macro_f1, len(lines)),
         },
-        models={ClinicalTextTask.model: entry.manifest.version},
+        models={IntentTask.model: entry.manifest.version},
         details=Details(
             data=(f"{len(lines)} queries, {len(counts)} labels.",),
-            method=("The most probable intent of the clinical text model, for every row.",),
+            method=("The most probable intent of the intent model, for every row.",),
             warnings=(
                 *learned_from(entry.manifest, lines[0].file),
                 *(

@@ -100,7 +100,16 @@ class Manifest(_Strict):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
     version: int = Field(ge=1)
-    task: Literal["department", "imaging", "embedding", "clinical_text", "acuity", "urgency"]
+    task: Literal[
+        "acuity",
+        "department",
+        "dialogue_status",
+        "embedding",
+        "entities",
+        "imaging",
+        "intent",
+        "urgency",
+    ]
     title: dict[Literal["zh", "en"], str]
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]

@@ -55,15 +55,28 @@ def encoder(
     report(pretrain(config, data_dir, out_dir, resume=resume), as_json)
 
 
-@app.command("clinical-text")
-def clinical_text(
+@app.command()
+def intent(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
-    config: Annotated[Path, typer.Option()] = CONFIGS / "clinical_text.yaml",
+    config: Annotated[Path, typer.Option()] = CONFIGS / "intent.yaml",
     data_dir: Data = DEFAULT_DATA,
     as_json: AsJson = False,
 ) -> None:
-    """Train and export the model of intents and entities."""
-    from training.text.train_clinical_text import train
+    """Train and export the model of what a question asks for."""
+    from training.text.train_intent import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command()
+def entities(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "entities.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the tagger of medical entities."""
+    from training.text.train_entities import train
 
     report(train(config, data_dir, out_dir), as_json)
 
@@ -90,6 +103,19 @@ def urgency(
 ) -> None:
     """Train, calibrate and export the learned urgency, which may raise the rules' answer."""
     from training.text.train_urgency import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command("dialogue-status")
+def dialogue_status(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "dialogue_status.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the learned status of symptoms in dialogues; a minute on one core."""
+    from training.text.train_dialogue_status import train
 
     report(train(config, data_dir, out_dir), as_json)
 

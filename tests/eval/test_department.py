@@ -84,3 +84,12 @@ def test_the_development_consults_reach_their_targets(data_dir: Path) -> None:
     result = run("department", data_dir / "text" / "zh_consult_internal.dev.jsonl.gz")
     assert result.scored.n == 728
     assert result.metrics["macro_f1_at_least_10"] > 0.95
+
+
+def test_children_are_routed_where_the_file_knows_a_department_for_them(tmp_path: Path) -> None:
+    text = "三岁宝宝咳嗽气喘好几天了"
+    others = [{"text": "白带多，外阴痒", "department": "妇产科"}]
+    children = [{"text": text, "department": "儿科"}, *others]
+    assert run("department", write_lines(tmp_path / "a.jsonl", children)).metrics["accuracy"] == 1.0
+    internal = [{"text": text, "department": "呼吸科"}, *ROWS]
+    assert run("department", write_lines(tmp_path / "b.jsonl", internal)).metrics["accuracy"] == 1.0

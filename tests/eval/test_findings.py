@@ -6,43 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from eval.dialogue import DialogueReader
-from eval.findings import dialogue_items
 from eval.result import BenchmarkError
 from eval.run import run
-from knowledge_base.lexicon.findings import lexicon
+from models.repository import ModelRepository
 from tests.eval.files import write_lines
-
-
-@pytest.fixture(scope="module")
-def reader() -> DialogueReader:
-    return DialogueReader(lexicon(), dialogue_items())
-
-
-@pytest.mark.parametrize(
-    ("window", "expected"),
-    [
-        (["患者:胸闷，没有头晕"], {("胸闷", "present"), ("头晕", "absent")}),
-        (["患者:这是冠心病吗？"], {("冠心病", "unknown")}),
-        (["医生:胸闷吗？"], {("胸闷", "unknown")}),
-        (["医生:胸闷吗？", "患者:没有"], {("胸闷", "absent")}),
-        (["医生:有没有咳嗽？", "患者:有的，好几天了"], {("咳嗽", "present")}),
-        (["医生:有没有咳嗽？", "患者:医生您好"], {("咳嗽", "unknown")}),
-        (["医生:考虑是冠心病。", "患者:好的"], {("冠心病", "unknown")}),
-        (["患者:我咳嗽", "医生:咳嗽多久了？"], {("咳嗽", "present")}),
-        (["患者:我咳嗽", "医生:还咳嗽吗？", "患者:不咳嗽了"], {("咳嗽", "absent")}),
-        (["患者:活动后胸痛"], {("胸痛", "present")}),
-    ],
-)
-def test_a_window_gives_the_patients_last_word(
-    reader: DialogueReader, window: list[str], expected: set[tuple[str, str]]
-) -> None:
-    assert reader.read(window) == expected
-
-
-def test_a_narrower_finding_counts_for_the_nearest_item(reader: DialogueReader) -> None:
-    assert reader.read(["患者:心绞痛"]) == {("心绞痛", "present")}
-    assert reader.read(["患者:室间隔缺损"]) == {("室间隔缺损", "present")}
 
 
 def test_doctors_statuses_fold_and_only_symptoms_count(tmp_path: Path) -> None:
@@ -66,27 +33,27 @@ def test_doctors_statuses_fold_and_only_symptoms_count(tmp_path: Path) -> None:
             }
         ],
     )
-    result = run("findings", data)
+    result = run("findings", data, repository=ModelRepository(tmp_path / "no models"))
     # Right: 胸闷 present, 头晕 absent. Found 3, true 4.
-    assert result.metrics == pytest.approx({"precision": 2 / 3, "recall": 2 / 4, "f1": 4 / 7})
+    rules = {"precision": 2 / 3, "recall": 2 / 4, "f1": 4 / 7}
+    beside = {f"rules_{name}": value for name, value in rules.items()}
+    assert result.metrics == pytest.approx(rules | beside)
     assert "天外来病" in str(result.as_json()["warnings"])
+    assert "No learned status" in str(result.as_json()["warnings"])
 
 
-def test_cmeee_counts_exact_spans_with_their_negation(tmp_path: Path) -> None:
-    rows = [
-        {
-            "text": "患儿发热，无咳嗽，肺部感染。",
-            "entities": [
-                {"start_idx": 2, "end_idx": 3, "type": "sym", "entity": "发热"},
-                {"start_idx": 5, "end_idx": 7, "type": "sym", "entity": "无咳嗽"},
-                {"start_idx": 9, "end_idx": 10, "type": "bod", "entity": "肺部"},
-                {"start_idx": 9, "end_idx": 12, "type": "dis", "entity": "肺部感染"},
-            ],
-        }
-    ]
-    result = run("findings", write_lines(tmp_path / "a.jsonl", rows))
-    assert result.metrics["recall"] == pytest.approx(2 / 3)
-    assert result.metrics["precision"] == 1.0
+def test_the_learned_status_is_the_headline_and_the_rules_stand_beside(tmp_path: Path) -> None:
+    window = {"utterances": ["患者:最近胸闷"], "labels": ["症状:胸闷-状态:阳性"]}
+    shipped = run("findings", write_lines(tmp_path / "a.jsonl", [{"windows": [window]}]))
+    assert shipped.metrics["f1"] == shipped.metrics["rules_f1"] == 1.0
+    assert "dialogue_status" in str(shipped.as_json()["models"])
+    assert "warnings" not in shipped.as_json()
+
+
+def test_the_report_warns_of_the_file_that_the_status_was_learned_from(tmp_path: Path) -> None:
+    window = {"utterances": ["患者:最近胸闷"], "labels": ["症状:胸闷-状态:阳性"]}
+    data = write_lines(tmp_path / "zh_dialogue_status.dev.jsonl", [{"windows": [window]}])
+    assert "learned from zh_dialogue_status.dev" in str(run("findings", data).as_json()["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -107,5 +74,6 @@ def test_a_line_of_no_known_format_is_named(tmp_path: Path, row: object, words: 
 @pytest.mark.slow
 def test_the_development_dialogues_are_read_better_than_a_quick_lexicon(data_dir: Path) -> None:
     result = run("findings", data_dir / "text" / "zh_dialogue_status.dev.jsonl.gz")
-    assert result.metrics["f1"] > 0.6  # a quick lexicon reaches 0.52 (data/README.md)
-    assert "warnings" not in result.as_json()
+    # A quick lexicon reaches 0.52 (data/README.md); the model learned from this file.
+    assert 0.65 < result.metrics["rules_f1"] < result.metrics["f1"]
+    assert "learned from" in str(result.as_json()["warnings"])
