@@ -25,13 +25,13 @@ NETWORK = "model.onnx"
 
 
 def pad(rows: Sequence[Tensors]) -> dict[str, NDArray[np.generic]]:
-    """One-row tensors [1, L_i] as one batch [N, max L], padded with 0."""
-    longest = max(next(iter(row.values())).shape[1] for row in rows)
+    """One-row tensors [1, L_i] as one batch [N, max L], each input padded with 0."""
+    longest = {name: max(row[name].shape[1] for row in rows) for name in rows[0]}
     return {
         name: np.concatenate(
-            [np.pad(row[name], ((0, 0), (0, longest - row[name].shape[1]))) for row in rows]
+            [np.pad(row[name], ((0, 0), (0, length - row[name].shape[1]))) for row in rows]
         )
-        for name in rows[0]
+        for name, length in longest.items()
     }
 
 
@@ -43,13 +43,17 @@ def export_onnx(
 ) -> None:
     """Write `path`: one file, axes 0 (batch) and 1 (length) of every input dynamic.
 
-    `outputs` lists for every output, in the network's order, which of these axes it keeps.
+    Inputs of one length in `example` share it, others have their own. `outputs` lists for every
+    output, in the network's order, which of these axes of the first input it keeps.
     Constants are not folded here: weights stay stored as small as the network holds them.
     """
     net.eval()
-    names = ("batch", "length")
-    axes = {name: dict(enumerate(names)) for name in example}
-    axes |= {name: {axis: names[axis] for axis in kept} for name, kept in outputs.items()}
+    lengths = {
+        tensor.shape[1]: f"{name}_length" for name, tensor in reversed(list(example.items()))
+    }
+    axes = {n: {0: "batch", 1: lengths[tensor.shape[1]]} for n, tensor in example.items()}
+    first = axes[next(iter(example))]
+    axes |= {name: {axis: first[axis] for axis in kept} for name, kept in outputs.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.backends import Tensors
 from models.calibration import softmax
 from models.manifest import Manifest
-from models.text.ngrams import NgramFeaturiser, featuriser_of
-from models.text.pieces import VOCABULARY, PieceReader, head_and_tail
+from models.text.ngrams import featuriser_of
+from models.text.pieces import VOCABULARY
+from models.text.two_readings import TwoReadings
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,17 @@ class DepartmentTask:
     model = "department"
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
-        self._featuriser: NgramFeaturiser = featuriser_of(manifest)
-        self._pieces = PieceReader(folder / VOCABULARY) if (folder / VOCABULARY).exists() else None
-        self._longest = int(manifest.preprocessing.get("longest", 0))
+        self._reads = TwoReadings.of(manifest, folder) if (folder / VOCABULARY).exists() else None
+        self._featuriser = featuriser_of(manifest)
         self._codes = tuple(label.code for label in manifest.labels)
         self._temperature = manifest.calibration.temperature
         self.unsure = manifest.thresholds["unsure"]
 
     def prepare(self, request: DepartmentRequest) -> Tensors:
         """`ids` int64 and `weights` float32 [1, L], `pieces` int64 [1, M]; id 0 pads."""
-        if self._pieces is None:
+        if self._reads is None:
             return self._featuriser.tensors(request.text, request.concepts)
-        pieces = pieces_of(self._pieces, request, self._longest)
-        return self._featuriser.tensors(request.text, request.concepts) | {"pieces": pieces[None]}
+        return self._reads.tensors(request.text, request.concepts)
 
     def finish(
         self,
@@ -67,9 +65,3 @@ class DepartmentTask:
             DepartmentProbability(self._codes[i], float(probabilities[i]))
             for i in np.argsort(-probabilities, kind="stable")
         )
-
-
-def pieces_of(reader: PieceReader, request: DepartmentRequest, longest: int) -> NDArray[np.int64]:
-    """The words and, behind a break, the names of findings; of a long text beginning and end."""
-    named = ("、".join(request.concepts),) if request.concepts else ()
-    return head_and_tail(reader(request.text, *named).ids, longest)

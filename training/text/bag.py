@@ -1,4 +1,4 @@
-"""The network both text models ship: a weighted sum of table rows, one row per hashed n-gram.
+"""The embedding's network: a weighted sum of table rows, one row per hashed n-gram.
 
 The table is stored as int8 with one fp16 scale per row and computed in fp32: weight-only, so a
 text's output does not depend on who shares its batch.
@@ -33,20 +33,18 @@ def quantise(table: Floats) -> Quantised:
     return Quantised(values.astype(np.int8), scale)
 
 
-@dataclass(frozen=True)
-class Bend:
-    """Values above `knee` grow with `slope`; then `shift` [D] is added."""
-
-    knee: float
-    slope: float
-    shift: Floats
+def unit_weights(ids: torch.Tensor, weights: torch.Tensor, idf: torch.Tensor) -> torch.Tensor:
+    """Counts [N, L] times the idf of their ids, divided by each row's Euclidean norm."""
+    weights = weights * idf[ids].float()
+    norm = torch.sqrt((weights * weights).sum(dim=1, keepdim=True))
+    return weights / torch.clamp(norm, min=1e-6)
 
 
 class HashedBag(torch.nn.Module):
     """ids int64 [N, L] and weights float32 [N, L] to float32 [N, D].
 
     A text's tf-idf weights are divided by their norm first; `unit_output` returns vectors of
-    length 1; `bend` is applied to the sums (department scores). A padding id adds nothing.
+    length 1. A padding id adds nothing.
     """
 
     def __init__(
@@ -56,32 +54,21 @@ class HashedBag(torch.nn.Module):
         bias: Floats,
         *,
         unit_output: bool = False,
-        bend: Bend | None = None,
     ) -> None:
         super().__init__()
-        self.bend = bend
         self.unit_output = unit_output
         self.register_buffer("values", torch.from_numpy(table.values))
         self.register_buffer("scale", torch.from_numpy(table.scale))
         self.register_buffer("idf", torch.from_numpy(idf.astype(np.float16)))
         self.register_buffer("bias", torch.from_numpy(bias.astype(np.float32)))
-        if bend is not None:
-            self.register_buffer("shift", torch.from_numpy(bend.shift.astype(np.float32)))
 
     def forward(self, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """See the class."""
         values, scale = self.get_buffer("values"), self.get_buffer("scale")
-        weights = weights * self.get_buffer("idf")[ids].float()
-        norm = torch.sqrt((weights * weights).sum(dim=1, keepdim=True))
-        weights = weights / torch.clamp(norm, min=1e-6)
+        weights = unit_weights(ids, weights, self.get_buffer("idf"))
         weights = weights * scale[ids].float()
         summed = torch.matmul(weights.unsqueeze(1), values[ids].float()).squeeze(1)
         summed = summed + self.get_buffer("bias")
-        if self.bend is not None:
-            knee = self.bend.knee
-            low = torch.clamp(summed, max=knee)
-            summed = low + self.bend.slope * torch.clamp(summed - knee, min=0.0)
-            summed = summed + self.get_buffer("shift")
         if self.unit_output:
             norm = torch.sqrt((summed * summed).sum(dim=1, keepdim=True))
             summed = summed / torch.clamp(norm, min=1e-6)

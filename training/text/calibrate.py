@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.calibration import Doubles
+from models.calibration import Doubles, softmax
 from training.text.sparse import Floats, Rows
 
 
@@ -87,6 +87,19 @@ def fit_calibrator(
     temperature = 1.0 / float(sharpness.detach())
     learned = shift.detach().numpy() * temperature
     return Calibrator(knee, slope, learned.astype(np.float32), temperature)
+
+
+def fit_temperature(held: HeldOut) -> float:
+    """The temperature with the least negative log-likelihood of labels (Guo et al. 2017)."""
+    right = np.arange(len(held.truth)), held.truth
+
+    def loss(temperature: float) -> float:
+        return -float(
+            np.log((softmax(held.scores, temperature) @ held.matrix)[right] + 1e-9).mean()
+        )
+
+    grid = np.geomspace(0.3, 3.0, 80)
+    return float(grid[int(np.argmin([loss(t) for t in grid]))])
 
 
 def cross_calibrated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,13 @@ from knowledge_base.lexicon.departments import taxonomy
 from models.backends.onnx import OnnxBackend
 from models.manifest import Calibration, Label, Manifest, Metric, TensorSpec, TrainingSet
 from models.text.ngrams import NgramFeaturiser
+from models.text.pieces import VOCABULARY, PieceReader
+from models.text.two_readings import TwoReadings
 from training.export import NETWORK, export_onnx, parity, write_artifact
-from training.text.bag import Bend, HashedBag, quantise
-from training.text.calibrate import Calibrator
 from training.text.department_config import DepartmentConfig
 from training.text.department_data import Example
-from training.text.linear import Linear
 from training.text.readers import training_set
-from training.text.sparse import Floats
+from training.text.two_halves import TwoHalves
 
 _SETS = {
     "internal": "zh_consult_internal.train",
@@ -38,6 +38,12 @@ _SECTIONS = {
         "It states no urgency, no diagnosis, and does not know age or sex: routing by them and "
         "the red-flag rules come after it. Below the threshold `unsure` the answer is a "
         "general physician, never the best guess."
+    ),
+    "Two halves": (
+        "A linear machine over hashed n-grams, and a small encoder pretrained on the texts of the "
+        "sets below that reads pieces in their order. Their probabilities are multiplied, the "
+        "encoder's to the power of one half: it knows words by their like and their order, the "
+        "linear half knows the consults' own habits better."
     ),
     "Prior": (
         "Departments are not equally likely before anything is said. The prior shipped is that "
@@ -73,9 +79,8 @@ class Outcome:
     """What a training run found; `examples` are all that it learned from."""
 
     config: DepartmentConfig
-    model: Linear
-    idf: Floats
-    calibrator: Calibrator
+    net: TwoHalves
+    temperature: float
     unsure: float
     metrics: dict[str, dict[str, Metric]]
     examples: list[Example]
@@ -86,28 +91,28 @@ def write(out_dir: Path, outcome: Outcome, data_dir: Path) -> Manifest:
     out_dir.mkdir(parents=True, exist_ok=True)
     config, departments = outcome.config, taxonomy().departments
     featuriser = NgramFeaturiser(config.buckets, config.max_characters, config.longest_run)
-    calibrator = outcome.calibrator
-    net = HashedBag(
-        quantise(outcome.model.weight),
-        outcome.idf,
-        outcome.model.bias,
-        bend=Bend(calibrator.knee, calibrator.slope, calibrator.shift),
-    )
-    example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
-    export_onnx(net, example, {"logits": (0,)}, out_dir / NETWORK)
+    shutil.copyfile(Path(config.encoder.encoder) / VOCABULARY, out_dir / VOCABULARY)
+    example = {
+        "ids": torch.zeros(2, 3, dtype=torch.int64),
+        "weights": torch.zeros(2, 3),
+        "pieces": torch.full((2, 5), 3, dtype=torch.int64),
+    }
+    export_onnx(outcome.net, example, {"logits": (0,)}, out_dir / NETWORK)
     backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
+    readings = TwoReadings(featuriser, PieceReader(out_dir / VOCABULARY), config.encoder.longest)
     some = outcome.examples[:: max(1, len(outcome.examples) // 64)]
-    rows = [featuriser.tensors(e.text, e.concepts) for e in some]
+    rows = [readings.tensors(e.text, e.concepts) for e in some]
     return write_artifact(
         out_dir,
         Manifest(
             name="department",
-            version=1,
+            version=2,
             task="department",
             title={"zh": config.title["zh"], "en": config.title["en"]},
             inputs=[
                 TensorSpec(name="ids", dtype="int64", shape=[-1, -1]),
                 TensorSpec(name="weights", dtype="float32", shape=[-1, -1]),
+                TensorSpec(name="pieces", dtype="int64", shape=[-1, -1]),
             ],
             outputs=[TensorSpec(name="logits", dtype="float32", shape=[-1, len(departments)])],
             labels=[Label(code=d.code, zh=d.zh, en=d.en) for d in departments.values()],
@@ -115,13 +120,14 @@ def write(out_dir: Path, outcome: Outcome, data_dir: Path) -> Manifest:
                 "buckets": config.buckets,
                 "max_characters": config.max_characters,
                 "longest_run": config.longest_run,
+                "longest": config.encoder.longest,
             },
-            calibration=Calibration(temperature=calibrator.temperature),
+            calibration=Calibration(temperature=outcome.temperature),
             thresholds={"unsure": outcome.unsure},
             languages=["zh", "en"],
             training_sets=_training_sets(outcome.examples, data_dir),
             metrics=outcome.metrics,
-            parity=parity(net, backend, rows, "logits"),
+            parity=parity(outcome.net, backend, rows, "logits"),
             files={},
             notes=[
                 "Departments that only our own phrases teach: "
@@ -132,6 +138,7 @@ def write(out_dir: Path, outcome: Outcome, data_dir: Path) -> Manifest:
             ],
         ),
         _SECTIONS,
+        others=(VOCABULARY,),
     )
 
 

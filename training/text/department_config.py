@@ -7,6 +7,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from training.text.finetune import FitConfig
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,6 +32,28 @@ class AdaptedStep(_Strict):
     class_balance: float
     shares: dict[str, float]
     kept: dict[str, float]
+
+
+class EncoderFit(_Strict):
+    """One step of the encoder's half: shares of sources in the loss, how often a row of each is
+    learned from, and the fit."""
+
+    class_balance: float
+    shares: dict[str, float]
+    kept: dict[str, float]
+    fit: FitConfig
+
+
+class EncoderStep(_Strict):
+    """The encoder's half: the pretrained folder, pieces read, and its exponent `share` in the
+    product of both halves' probabilities."""
+
+    encoder: str
+    longest: int
+    dropout: float
+    share: float
+    base: EncoderFit
+    adapted: EncoderFit
 
 
 class CalibrationStep(_Strict):
@@ -59,6 +83,7 @@ class DepartmentConfig(_Strict):
     kept_views: dict[str, float]
     base: BaseStep
     adapted: AdaptedStep
+    encoder: EncoderStep
     calibration: CalibrationStep
     english_term_margin: float
     folds: int

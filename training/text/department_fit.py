@@ -13,6 +13,7 @@ from knowledge_base.lexicon.departments import taxonomy
 from models.text.ngrams import NgramFeaturiser
 from training.text import department_data as data
 from training.text.department_config import DepartmentConfig
+from training.text.department_reader import ReaderTrainer
 from training.text.linear import Adapted, Names, cross_fit, fit, fit_adapted, row_weights
 from training.text.readers import rows, text_of
 from training.text.sparse import (
@@ -22,6 +23,7 @@ from training.text.sparse import (
     inverse_document_frequency,
     tf_idf,
 )
+from training.text.text_reader import TextReader
 
 SMOKE_ROWS = 300
 
@@ -131,6 +133,35 @@ def folds_of(labels: Rows, folds: int, seed: int) -> Rows:
     found = np.empty(len(labels), dtype=np.int64)
     found[order] = np.arange(len(labels)) % folds
     return found
+
+
+class EncoderHalf:
+    """The encoder's half on the same examples: its base, adaptations and held-out scores."""
+
+    def __init__(self, trainer: Trainer, progress: Progress) -> None:
+        self._trainer, self._progress = trainer, progress
+        config = trainer.config
+        self.readers = ReaderTrainer(
+            config.encoder, trainer.featuriser, len(trainer.codes), config.seed
+        )
+        self._base = self.readers.base(trainer.known, trainer.corpus.labels, progress)
+
+    def adapt(self, seen: Rows) -> TextReader:
+        """Step 2 with the consults `seen`."""
+        known, consults = self._trainer.corpus, self._trainer.consults
+        examples = [*known.examples, *(consults.examples[i] for i in seen)]
+        labels = np.concatenate([known.labels, consults.labels[seen]])
+        return self.readers.adapted(self._base, examples, labels, self._progress)
+
+    def held_out(self, folds: Rows) -> Floats:
+        """Scores [N, C] of every consult by a reader that did not see its fold."""
+        consults = self._trainer.consults.examples
+        scores = np.zeros((len(consults), len(self._trainer.codes)), dtype=np.float32)
+        for fold in np.unique(folds):
+            net = self.adapt(np.flatnonzero(folds != fold))
+            out = np.flatnonzero(folds == fold)
+            scores[out] = self.readers.scores(net, [consults[i] for i in out])
+        return scores
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_HIDDEN = -1e4
+"""Added to what padding must not win: far below any score, and finite in bfloat16."""
 _PAIR = 1_000_003
 """A prime far above the vocabulary: neighbouring ids spread over all buckets."""
 
@@ -80,7 +82,7 @@ class Encoder(nn.Module):
         pairs = (before * _PAIR + ids) % self.shape.pairs
         places = torch.cumsum(torch.ones_like(ids[:1]), dim=1) - 1
         states = self.dropout(self.piece(ids) + self.pair(pairs) + self.place(places))
-        unseen = (ids == 0).to(states.dtype)[:, None, None, :] * -1e4
+        unseen = (ids == 0).to(states.dtype)[:, None, None, :] * _HIDDEN
         for layer in self.layers:
             states = layer(states, unseen)
         return torch.as_tensor(self.last(states))
@@ -90,3 +92,9 @@ def pooled(states: Tensor, ids: Tensor) -> Tensor:
     """Mean over the pieces of each row [N, W], padding left out."""
     real = (ids != 0).to(states.dtype)[:, :, None]
     return (states * real).sum(dim=1) / real.sum(dim=1)
+
+
+def mean_and_maximum(states: Tensor, ids: Tensor) -> Tensor:
+    """Mean and maximum over the pieces of each row [N, 2 W], padding left out."""
+    unseen = (ids == 0).to(states.dtype)[:, :, None] * _HIDDEN
+    return torch.cat([pooled(states, ids), (states + unseen).amax(dim=1)], dim=-1)

@@ -55,7 +55,7 @@ class Pretrained:
 
     def reader(self) -> PieceReader:
         """The pieces that the encoder was trained on."""
-        return PieceReader(self.folder / VOCABULARY, self.shape().longest)
+        return PieceReader(self.folder / VOCABULARY)
 
     def shape(self) -> Shape:
         """The encoder's sizes."""

@@ -9,27 +9,47 @@ the same held-out folds; zh_consult_internal.dev is only measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
 from knowledge_base.lexicon.departments import Crosswalk, crosswalk_for, crosswalks
+from knowledge_base.lexicon.findings import lexicon
 from models.calibration import Doubles, softmax
 from models.manifest import Metric
+from models.triage.case import CaseReader
+from models.triage.request import TriageRequest
+from models.triage.routing import route
 from training.text import department_data as data
-from training.text.calibrate import Calibrator, HeldOut, cross_calibrated, fit_calibrator
+from training.text.calibrate import (
+    Calibrator,
+    HeldOut,
+    cross_calibrated,
+    fit_calibrator,
+    fit_temperature,
+)
 from training.text.department_artifact import Outcome, write
 from training.text.department_config import DepartmentConfig, read_config
-from training.text.department_fit import HeldOutScores, Trainer, held_out_scores
+from training.text.department_fit import (
+    Corpus,
+    EncoderHalf,
+    HeldOutScores,
+    Trainer,
+    held_out_scores,
+)
 from training.text.department_report import label_matrix, labelled, measure
-from training.text.linear import Linear
 from training.text.readers import rows, text_of
 from training.text.sparse import Floats
+from training.text.two_halves import TwoHalves
 
+_NOBODY = 1e-9
+"""The probability of a department to which nobody like this is sent."""
 Metrics = dict[str, dict[str, Metric]]
 
 
@@ -74,10 +94,21 @@ def _held_out_set(
     return HeldOut(scores, right, label_matrix(walk, trainer.codes, names), weight)
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """The linear half's calibrator, the temperature of both halves together and the threshold
+    that ship, and what cross-validation measured of them."""
+
+    calibrator: Calibrator
+    temperature: float
+    unsure: Unsure
+    metrics: Metrics
+
+
 def calibrate(
-    trainer: Trainer, held: HeldOutScores, config: DepartmentConfig
-) -> tuple[Calibrator, Unsure, Metrics]:
-    """The calibrator that ships, the threshold, and what cross-validation measured of both."""
+    trainer: Trainer, held: HeldOutScores, encoded: Floats, config: DepartmentConfig
+) -> Calibrated:
+    """From held-out scores of the linear half and, `encoded` [N, C], of the encoder's."""
     truth = _consult_labels(trainer)
     walk = crosswalk_for(set(truth))
     inner_walk, inner_truth = _internal_labels(
@@ -91,26 +122,62 @@ def calibrate(
     logits, temperatures = cross_calibrated(
         sets, held.folds, step.knee, step.slope, step.shift_penalty
     )
-    sharp = (logits / temperatures).astype(np.float32)
-    found = labelled(sharp, truth, walk, trainer.codes, 1.0)
+    both = (logits / temperatures + config.encoder.share * encoded).astype(np.float32)
+    together = HeldOut(both, sets[0].truth, sets[0].matrix, 1.0)
+    sharp = np.zeros_like(both)
+    for fold in np.unique(held.folds):
+        out = held.folds == fold
+        sharp[out] = both[out] / fit_temperature(together.part(np.flatnonzero(~out)))
+    routed = _routed(sharp, trainer)
+    variants: dict[str, Floats] = {
+        "zh_consult_all.dev cross-validation": routed,
+        "zh_consult_all.dev cross-validation, not routed by age and sex": sharp,
+        "zh_consult_all.dev cross-validation, linear half alone": (logits / temperatures).astype(
+            np.float32
+        ),
+    }
+    measured = {name: labelled(s, truth, walk, trainer.codes, 1.0) for name, s in variants.items()}
+    found = next(iter(measured.values()))
     unsure = _unsure(
-        softmax(sharp).max(axis=1), found.guess == found.truth, config.answered_accuracy
+        softmax(routed).max(axis=1), found.guess == found.truth, config.answered_accuracy
     )
-    metrics = {
-        "zh_consult_all.dev cross-validation": measure(found),
+    metrics = {name: measure(each) for name, each in measured.items()} | {
         "threshold unsure, cross-validation": {
             "share_answered": Metric(value=unsure.answered),
             "accuracy_answered": Metric(value=unsure.accuracy),
         },
     }
-    return fit_calibrator(sets, step.knee, step.slope, step.shift_penalty), unsure, metrics
+    calibrator = fit_calibrator(sets, step.knee, step.slope, step.shift_penalty)
+    return Calibrated(calibrator, fit_temperature(together), unsure, metrics)
 
 
-def _own_complaints(model: Linear, calibrator: Calibrator, trainer: Trainer) -> Metrics:
+def _routed(logits: Floats, trainer: Trainer) -> Floats:
+    """Logits [N, C] of the consults after routing by what each says of age, sex and pregnancy:
+    triage does the same."""
+    reader, routed = CaseReader(lexicon()), np.full_like(logits, np.log(_NOBODY))
+    for row, example in enumerate(trainer.consults.examples):
+        probabilities = dict(zip(trainer.codes, softmax(logits[row : row + 1])[0], strict=True))
+        moved = route(probabilities, reader.read(TriageRequest(text=example.text)).facts)
+        for code, probability in moved.items():
+            routed[row, trainer.codes.index(code)] = np.log(max(probability, _NOBODY))
+    return routed
+
+
+def _logits(net: TwoHalves, half: EncoderHalf, corpus: Corpus) -> Floats:
+    """Logits [N, C] of the network that ships, one example at a time as when it serves."""
+    with torch.inference_mode():
+        found = []
+        for example in corpus.examples:
+            tensors = half.readers.readings.tensors(example.text, example.concepts)
+            found.append(net(*(torch.from_numpy(value) for value in tensors.values())).numpy())
+    return np.concatenate(found)
+
+
+def _own_complaints(logits: Callable[[Corpus], Floats], trainer: Trainer) -> Metrics:
     """The first and the first three departments on names of complaints that were held out."""
     pairs = data.held_out_complaints()
     corpus = trainer.corpus_of([example for example, _ in pairs])
-    order = np.argsort(-calibrator.logits(model.scores(corpus.rows)), axis=1)
+    order = np.argsort(-logits(corpus), axis=1)
     right = np.array(
         [
             [trainer.codes[i] in codes for i in ranked[:3]]
@@ -128,19 +195,19 @@ def _own_complaints(model: Linear, calibrator: Calibrator, trainer: Trainer) -> 
     return metrics
 
 
-def _measured(model: Linear, calibrator: Calibrator, trainer: Trainer) -> Metrics:
-    """The shipped model on zh_consult_internal.dev and on our own held-out phrases."""
+def _measured(logits: Callable[[Corpus], Floats], temperature: float, trainer: Trainer) -> Metrics:
+    """The shipped network on zh_consult_internal.dev and on our own held-out phrases."""
     metrics: Metrics = {}
     dev = trainer.corpus_of(data.consult_internal(trainer.data_dir, "dev", trainer.limit))
-    logits = calibrator.logits(model.scores(dev.rows))
+    scores = logits(dev)
     for source, title in (("internal", "title and text"), ("internal_text", "text only")):
         mine = dev.sources == source
         walk, truth = _internal_labels(trainer, dev.labels[mine].tolist())
-        found = labelled(logits[mine], truth, walk, trainer.codes, calibrator.temperature)
+        found = labelled(scores[mine], truth, walk, trainer.codes, temperature)
         metrics[f"zh_consult_internal.dev {title}"] = measure(found)
-    metrics |= _own_complaints(model, calibrator, trainer)
+    metrics |= _own_complaints(logits, trainer)
     phrases = trainer.corpus_of(data.seeds(held_out=True))
-    order = np.argsort(-calibrator.logits(model.scores(phrases.rows)), axis=1)
+    order = np.argsort(-logits(phrases), axis=1)
     for language in ("zh", "en"):
         some = phrases.sources == f"seed_{language}"
         right = order[some] == phrases.labels[some][:, None]
@@ -162,21 +229,49 @@ def train(
     """
     config = read_config(config_path)
     if smoke:
-        config = config.model_copy(update={"buckets": 1 << 12, "folds": 2})
+        config = _smaller(config)
+    torch.set_num_threads(config.threads)
     with Progress() as progress:
-        stage = progress.add_task("reading", total=4)
+        stage = progress.add_task("reading", total=5)
         trainer = Trainer(config, data_dir, smoke)
+        progress.update(stage, advance=1, description="encoder's half")
+        half = EncoderHalf(trainer, progress)
         progress.update(stage, advance=1, description="base")
         trainer.learn_base()
         progress.update(stage, advance=1, description="cross-validation")
         held = held_out_scores(trainer, progress)
-        calibrator, unsure, metrics = calibrate(trainer, held, config)
+        found = calibrate(trainer, held, half.held_out(held.folds), config)
         progress.update(stage, advance=1, description="final model")
         everything = np.arange(len(trainer.consults.examples))
-        model = trainer.adapt(everything).merged(trainer.base)
+        general = trainer.adapt(everything).merged(trainer.base)
+        reader = half.adapt(everything)
         progress.update(stage, advance=1, description="done")
-    metrics |= _measured(model, calibrator, trainer)
+    net = TwoHalves(general, trainer.idf, found.calibrator, reader, config.encoder.share).eval()
+    logits = partial(_logits, net, half)
+    metrics = found.metrics | _measured(logits, found.temperature, trainer)
     examples = [*trainer.known, *trainer.consults.examples]
-    outcome = Outcome(config, model, trainer.idf, calibrator, unsure.threshold, metrics, examples)
+    outcome = Outcome(config, net, found.temperature, found.unsure.threshold, metrics, examples)
     write(out_dir, outcome, data_dir)
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
+
+
+def _smaller(config: DepartmentConfig) -> DepartmentConfig:
+    """A small table, two folds, one epoch."""
+    step = config.encoder
+    short = {"epochs": 1}
+    return config.model_copy(
+        update={
+            "buckets": 1 << 12,
+            "folds": 2,
+            "encoder": step.model_copy(
+                update={
+                    "base": step.base.model_copy(
+                        update={"fit": step.base.fit.model_copy(update=short)}
+                    ),
+                    "adapted": step.adapted.model_copy(
+                        update={"fit": step.adapted.fit.model_copy(update=short)}
+                    ),
+                }
+            ),
+        }
+    )

@@ -26,11 +26,10 @@ from knowledge_base.yaml_files import read_yaml
 from models.backends.onnx import OnnxBackend
 from models.manifest import Manifest, Metric, TensorSpec, TrainingSet
 from models.metrics import wilson_interval
-from models.tasks.urgency import head_and_tail
-from models.text.pieces import VOCABULARY
+from models.text.pieces import VOCABULARY, head_and_tail
 from training.export import NETWORK, export_onnx, parity, write_artifact
 from training.text.corpus import PRETRAINED_ON
-from training.text.encoder import Encoder, pooled
+from training.text.encoder import Encoder, mean_and_maximum
 from training.text.finetune import FitConfig, Pretrained, fit, outputs_of
 from training.text.readers import count, training_set
 from training.text.stored import stored
@@ -48,7 +47,6 @@ _LEVELS = 4
 _EMERGENCY, _URGENT, _CRISIS = 1, 2, 4
 """Columns: at most 2, at most 3, crisis."""
 _ROUTINE = 4
-_HIDDEN = -1e4
 _SMOKE = 30
 Floats = NDArray[np.float32]
 _SECTIONS = {
@@ -106,8 +104,7 @@ class UrgencyNet(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """See the class."""
         states = self.encoder(ids)
-        unseen = (ids == 0).to(states.dtype)[:, :, None] * _HIDDEN
-        whole = torch.cat([pooled(states, ids), (states + unseen).amax(dim=1)], dim=-1)
+        whole = mean_and_maximum(states, ids)
         odds = self.head(self.dropout(whole))
         return torch.as_tensor(odds * self.get_buffer("scale") + self.get_buffer("shift"))
 

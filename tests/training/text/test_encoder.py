@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+
+from tests.training.text.conftest import CONFIGS, config_of
 
 torch = pytest.importorskip("torch")
 
@@ -16,20 +17,19 @@ from models.backends.onnx import OnnxBackend  # noqa: E402
 from models.manifest import read_manifest  # noqa: E402
 from models.repository import ModelRepository  # noqa: E402
 from models.tasks.base import run_alone  # noqa: E402
-from models.tasks.clinical_text import ClinicalTextTask  # noqa: E402
+from models.tasks.intent import IntentTask  # noqa: E402
 from models.tasks.urgency import UrgencyTask  # noqa: E402
 from models.text.pieces import BREAK, PieceReader  # noqa: E402
 from models.triage.learned import Thresholds  # noqa: E402
 from training.export import export_onnx  # noqa: E402
-from training.text import pretrain, train_clinical_text, train_urgency  # noqa: E402
+from training.text import pretrain, train_intent, train_urgency  # noqa: E402
 from training.text.corpus import learn_pieces  # noqa: E402
 from training.text.encoder import Encoder, Shape  # noqa: E402
 from training.text.finetune import batches, padded  # noqa: E402
-from training.text.stored import stored  # noqa: E402
+from training.text.stored import StoredEmbedding, stored  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-CONFIGS = Path(__file__).parents[3] / "training" / "configs"
 SHAPE = Shape(pieces=50, pairs=64, width=16, layers=2, heads=2, feed_forward=32, longest=40)
 
 
@@ -60,9 +60,26 @@ def test_the_stored_file_is_small_and_computes_nearly_the_same(tmp_path: Path) -
     given = OnnxBackend(tmp_path / "m.onnx", threads=1).run({"ids": ids.numpy()})["states"]
     with torch.inference_mode():
         assert np.abs(given - small(ids).numpy()).max() < 1e-4
-        assert np.corrcoef(given.ravel(), net(ids).numpy().ravel())[0, 1] > 0.999
+        assert np.corrcoef(given.ravel(), net(ids).numpy().ravel())[0, 1] > 0.99
     weights = sum(p.numel() for p in net.parameters())
-    assert (tmp_path / "m.onnx").stat().st_size < 1.3 * weights
+    assert (tmp_path / "m.onnx").stat().st_size < weights
+
+
+def test_a_table_in_four_bits_keeps_its_rows() -> None:
+    torch.manual_seed(0)
+    table = torch.nn.Embedding(30, 64)
+    with torch.no_grad():
+        table.weight[4] = 0.0
+        table.weight[5, 3] = 40.0
+    small = StoredEmbedding(table.weight)
+    rows = small(torch.arange(30))
+    error = (rows - table.weight).abs()
+    assert rows[4].abs().max() == 0.0
+    assert error[:4].max() < 0.5 * table.weight.abs().max()
+    # One huge value spoils its own group of 32 and no other.
+    assert error[5, 32:].max() < 0.4
+    assert abs(float(rows[5, 3]) - 40.0) < 0.05 * 40.0
+    assert small.get_buffer("packed").numel() == 30 * 32
 
 
 def test_pieces_keep_their_span_in_the_words_as_given(tmp_path: Path) -> None:
@@ -88,22 +105,6 @@ def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:
     assert padded([np.arange(1, 4), np.arange(1, 20)]).shape == (2, 32)
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
-    """An encoder after three steps."""
-    folder = tmp_path_factory.mktemp("encoder")
-    pretrain.pretrain(CONFIGS / "encoder.yaml", data_dir, folder, smoke=True)
-    return folder
-
-
-def config_of(name: str, base: Path, folder: Path) -> Path:
-    """A shipped configuration that starts from another encoder."""
-    config = yaml.safe_load((CONFIGS / name).read_text(encoding="utf-8"))
-    path = folder / name
-    path.write_text(yaml.safe_dump(config | {"encoder": str(base)}), encoding="utf-8")
-    return path
-
-
 @pytest.mark.data
 def test_the_learned_urgency_is_trained_into_a_model_that_answers(
     base: Path, data_dir: Path, tmp_path: Path
@@ -121,23 +122,23 @@ def test_the_learned_urgency_is_trained_into_a_model_that_answers(
 
 
 @pytest.mark.data
-def test_pretraining_resumes_and_the_clinical_text_model_starts_from_it(
+def test_pretraining_resumes_and_the_intent_model_starts_from_it(
     base: Path, tmp_path: Path, data_dir: Path
 ) -> None:
     state = torch.load(base / pretrain.STATE, weights_only=True)
     assert state["step"] == 3
     again = pretrain.pretrain(CONFIGS / "encoder.yaml", data_dir, base, smoke=True, resume=True)
     assert np.isnan(again["loss"])  # nothing was left to do
-    config = config_of("clinical_text.yaml", base, tmp_path)
-    folder = tmp_path / "models" / "clinical_text" / "1"
-    found = train_clinical_text.train(config, data_dir, folder, smoke=True)
-    assert set(found) >= {"KUAKE-QIC.dev", "CMeEE.dev cross-validation, sym and bod"}
+    config = config_of("intent.yaml", base, tmp_path)
+    folder = tmp_path / "models" / "intent" / "1"
+    found = train_intent.train(config, data_dir, folder, smoke=True)
+    assert found["cblue/KUAKE-QIC.dev"]["accuracy"] > 0.4
     manifest = read_manifest(folder)
     assert manifest.noncommercial
     assert manifest.parity["torch_onnx_max_abs"] < 1e-3
     assert manifest.parity["batch_invariance_max_abs"] < 1e-3
-    entry = ModelRepository(tmp_path / "models", allow_noncommercial=True).get("clinical_text")
-    task = ClinicalTextTask(entry.manifest, entry.folder)
+    entry = ModelRepository(tmp_path / "models", allow_noncommercial=True).get("intent")
+    task = IntentTask(entry.manifest, entry.folder)
     read = run_alone(task, OnnxBackend(entry.network), "感冒发烧怎么办")
-    assert {code for code, _ in read.intents} == set(intents())
-    assert sum(p for _, p in read.intents) == pytest.approx(1.0)
+    assert {code for code, _ in read} == set(intents())
+    assert sum(p for _, p in read) == pytest.approx(1.0)

@@ -15,8 +15,8 @@ from models.backends.onnx import OnnxBackend  # noqa: E402
 from models.calibration import softmax  # noqa: E402
 from models.text.ngrams import NgramFeaturiser  # noqa: E402
 from training.export import export_onnx, pad, parity  # noqa: E402
-from training.text.bag import Bend, HashedBag, quantise  # noqa: E402
-from training.text.calibrate import Calibrator, HeldOut, fit_calibrator  # noqa: E402
+from training.text.bag import HashedBag, quantise  # noqa: E402
+from training.text.calibrate import HeldOut, fit_calibrator  # noqa: E402
 from training.text.department_data import (  # noqa: E402
     Example,
     complaints,
@@ -97,20 +97,6 @@ def test_the_network_scores_texts_as_the_fitted_model_does() -> None:
     batch = pad([FEATURES.tensors(e.text, e.concepts) for e in examples])
     shown = net(torch.from_numpy(batch["ids"]), torch.from_numpy(batch["weights"])).numpy()
     np.testing.assert_allclose(shown, merged.scores(rows), atol=0.02)
-
-
-def test_the_bent_network_returns_the_calibrators_logits() -> None:
-    rng = np.random.default_rng(3)
-    table = rng.normal(size=(4096, 8)).astype(np.float32)
-    ones, zeros = np.ones(4096, dtype=np.float32), np.zeros(8, dtype=np.float32)
-    calibrator = Calibrator(-0.2, 0.3, rng.normal(size=8).astype(np.float32), 0.5)
-    bend = Bend(calibrator.knee, calibrator.slope, calibrator.shift)
-    batch = pad([FEATURES.tensors(text) for text in TEXTS])
-    tensors = [torch.from_numpy(batch[name]) for name in ("ids", "weights")]
-    plain = HashedBag(quantise(table), ones, zeros)(*tensors).numpy()
-    bent = HashedBag(quantise(table), ones, zeros, bend=bend)(*tensors).numpy()
-    np.testing.assert_allclose(bent, calibrator.logits(plain), atol=1e-5)
-    assert plain.max() > -0.2 > plain.min()
 
 
 def test_calibration_finds_the_prior_of_held_out_rows() -> None:
