@@ -82,7 +82,11 @@ class Player:
         return Played(case.row, levels[0], levels[-1], full.level, tuple(asked), tuple(deciding))
 
     def _answer(self, talk: Conversation) -> TriageResult:
-        request = TriageRequest(messages=talk.messages, answers=dict(talk.answers))
+        request = TriageRequest(
+            messages=talk.messages,
+            unasked=tuple(m for m in talk.unasked if m in talk.messages),
+            answers=dict(talk.answers),
+        )
         result = self._triage(request)
         self.versions = result.versions
         return result

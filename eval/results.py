@@ -154,7 +154,7 @@ def _cross_validated() -> list[str]:
         "## Cross-validated figures",
         "",
         "Where a shipped model learned from all of a set, the figure that counts is that of "
-        "held-out folds. `fenzhen train NAME` measures it again and writes it into the model's card.",
+        "held-out folds. `fenzhen train NAME` measures it again and writes it into the card.",
         "",
         "| model | measured on | metric | value | 95 % interval |",
         "|---|---|---|---|---|",

@@ -86,8 +86,10 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
     talk = await asyncio.to_thread(before.hear, turn.text or "", turn.answer, turn.findings)
     if not talk.messages:
         raise InvalidInput("say first what is wrong")
+    messages = tuple(_newest(list(talk.messages), services.settings))
     request = TriageRequest(
-        messages=tuple(_newest(list(talk.messages), services.settings)),
+        messages=messages,
+        unasked=tuple(m for m in dict.fromkeys(talk.unasked) if m in messages),
         answers=dict(talk.answers),
         **_profile(state["profile"]),
     )
@@ -166,6 +168,7 @@ def _conversation(state: dict[str, Any]) -> Conversation:
     spoken = [t["text"] for t in state["turns"] if t["role"] == "patient" and t["text"]]
     return Conversation(
         messages=tuple(state.get("messages", spoken)),
+        unasked=tuple(state.get("unasked", ())),
         answers=state["answers"],
         asked=state["asked"],
         question=_question(state["question"]),
@@ -184,6 +187,7 @@ def _stored(talk: Conversation) -> dict[str, Json]:
 
     return {
         "messages": list(talk.messages),
+        "unasked": list(talk.unasked),
         "answers": dict(talk.answers),
         "asked": talk.asked,
         "question": kept(talk.question),

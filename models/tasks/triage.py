@@ -23,7 +23,7 @@ from models.repository import ModelEntry
 from models.tasks.department import DepartmentRequest, DepartmentTask
 from models.tasks.urgency import UrgencyTask
 from models.triage.advice import advise, choose_cards
-from models.triage.case import Case, CaseReader
+from models.triage.case import Case, CaseReader, unread
 from models.triage.conversation import asked
 from models.triage.interview import Interview, Situation, in_mental_distress
 from models.triage.learned import Thresholds, hear
@@ -48,6 +48,8 @@ SELF_CARE, ROUTINE, URGENT, EMERGENCY = 5, 4, 3, 2
 _UNSPECIFIC = frozenset({"pain", "itching", "swelling", "skin_redness", "lump", "well_otherwise"})
 """What goes with a minor complaint as a matter of course; severe forms have red flags."""
 _MOST_DEPARTMENTS = 5
+_MOST_GREETING = 8
+"""Chinese characters up to which words without a finding are a greeting, not a complaint."""
 _SHORT_TEXT = 40
 """Characters up to which a Chinese text is helped by the names of its findings."""
 
@@ -147,7 +149,12 @@ class TriageTask:
         case, verdict = request.case, request.verdict
         language: Language = "en" if case.language == "en" else "zh"
         ranked, unsure = self._departments(request, outputs)
-        chosen = choose_cards(self._cards, (r.text.card for r in verdict.fired), case.present)
+        chosen = choose_cards(
+            self._cards,
+            (r.text.card for r in verdict.fired),
+            case.present,
+            case.facts.age_years,
+        )
         crisis = any(rule.crisis for rule in verdict.fired)
         red = tuple(self._rule(r, case) for r in verdict.fired if r.disposition < ROUTINE)
         scale = dispositions()[request.level]
@@ -238,9 +245,17 @@ def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
 
 
 def _words(case: Case) -> str:
-    """The patient's first message: what comes after it answers questions, in words that the
-    learned urgency has not learned from; the rules read all of it."""
-    return case.request.texts[0]
+    """What the patient said unasked, for the learned urgency: it has not learned from answers to
+    questions. By default the opening, up to the first message that says what is the matter. The
+    rules read all."""
+    if case.request.unasked:
+        return "\n".join(case.request.unasked)
+    opening = []
+    for reading, text in zip(case.readings, case.request.texts, strict=True):
+        opening.append(text)
+        if reading.findings or unread(reading) > _MOST_GREETING:
+            break
+    return "\n".join(opening)
 
 
 def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewReason, ...]:

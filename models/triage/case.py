@@ -141,7 +141,7 @@ class CaseReader:
             for reading in case.readings
             for finding in reading.findings
         )
-        return bool(kinds or asked_about) and sum(map(_unread, case.readings)) <= _MOST_UNREAD
+        return bool(kinds or asked_about) and sum(map(unread, case.readings)) <= _MOST_UNREAD
 
     def _graded(self, finding: Finding) -> list[str]:
         """The codes that the lexicon has for a stated grade: severe_headache, sudden_…"""
@@ -220,7 +220,7 @@ def _urgency(case: Case) -> int:
     return verdict.disposition or _ROUTINE
 
 
-def _unread(reading: Reading) -> float:
+def unread(reading: Reading) -> float:
     """How much of a text no finding explains, in Chinese characters."""
     covered = {place for f in reading.findings for place in range(f.start, f.end)}
     rest = [c for place, c in enumerate(reading.text) if place not in covered]

@@ -46,7 +46,8 @@ class Conversation:
     """`messages` are the patient's words and what quick replies stand for, in order.
 
     A greeting, thanks and a question back are no messages, unless they also tell something;
-    but what is said first is one until there is better.
+    but what is said first is one until there is better. `unasked` are those of them that came
+    while no question was open.
 
     `answers` are quick replies by finding or question; `asked` counts questions; `question` is
     the open one, `answered` the last one that got an answer; `missed` are keys of questions that
@@ -55,6 +56,7 @@ class Conversation:
     """
 
     messages: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     answers: Mapping[str, Status] = field(default_factory=dict)
     asked: int = 0
     question: QuestionResult | None = None
@@ -76,7 +78,7 @@ class Conversation:
         told = replace(self, messages=self._with(text, reply, about), kept=False, asked_back=False)
         question = self.question
         if question is None:
-            return told
+            return replace(told, unasked=(*self.unasked, text)) if text else told
         if answer is None and (reply.social or about):
             return replace(told, kept=True, asked_back=about)
         mentioned = _mentioned(text, question.codes) if text else {}

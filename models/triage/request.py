@@ -59,6 +59,11 @@ class TriageRequest(BaseModel):
     messages: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(), description="The patient's messages in order, instead of `text`."
     )
+    unasked: tuple[str, ...] = Field(
+        default=(),
+        description="Those of the messages that answer no question; by default the first ones, "
+        "up to the complaint. The rules read all messages, the learned urgency these.",
+    )
     language: Language | None = Field(
         default=None, description="Language of the answer; taken from the text by default."
     )
@@ -82,6 +87,8 @@ class TriageRequest(BaseModel):
             raise ValueError("text or messages must say something")
         if self.text and self.messages:
             raise ValueError("give text or messages, not both")
+        if not set(self.unasked) <= set(self.messages):
+            raise ValueError("unasked must repeat some of the messages")
         return self
 
     @property

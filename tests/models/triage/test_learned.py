@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from models.repository import ModelRepository
 from models.tasks.urgency import Urgency
+from models.triage.conversation import Conversation
 from models.triage.learned import CRISIS, EMERGENCY, SAME_DAY, Thresholds, hear
 from models.triage.local import LocalTriage
 from models.triage.request import TriageRequest
+from models.triage.result import TriageResult
 
 THRESHOLDS = Thresholds(emergency=0.8, strong=0.95, urgent=0.7, crisis=0.9, look=0.4)
 CASES = Path(__file__).resolve().parents[3] / "eval" / "cases"
@@ -106,3 +109,49 @@ def test_without_the_model_the_rules_answer(triage: LocalTriage) -> None:
     answer = triage.task.finish(read, {})
     assert answer.disposition.level == 1
     assert answer.models == {}
+
+
+@pytest.mark.parametrize(
+    ("greetings", "complaint"),
+    [
+        (("你好", "医生在吗"), "我老汉儿坐起一声不吭，脸色卡白，手按到心口"),
+        (("hello",), "he went grey and is clutching his chest"),
+    ],
+)
+def test_the_learned_urgency_reads_past_a_greeting_and_not_the_answers(
+    triage: LocalTriage, greetings: tuple[str, ...], complaint: str
+) -> None:
+    def read(*messages: str) -> list[int]:
+        request = TriageRequest(messages=messages)
+        ids = triage.task.prepare(triage.task.read(request))["urgency"]["ids"]
+        return [int(i) for i in ids[0]]
+
+    heard = read(*greetings, complaint)
+    assert heard == read("\n".join((*greetings, complaint)))
+    assert read(*greetings, complaint, "没有发烧，也不咳嗽") == heard
+    assert len(heard) > len(read(*greetings))
+
+
+def test_a_patient_who_comes_back_with_something_new_is_heard(triage: LocalTriage) -> None:
+    talk = Conversation().hear("喉咙有点痒，咳了两声")
+    while (talk := talk.ask(answer(triage, talk))).question is not None:
+        talk = talk.hear("没有")
+    assert answer(triage, talk).disposition.level >= 4
+    later = talk.hear("刚才人一下子软下去，喊都喊不应，嘴唇乌的")
+    assert later.unasked == ("喉咙有点痒，咳了两声", "刚才人一下子软下去，喊都喊不应，嘴唇乌的")
+    words = triage.task.prepare(triage.task.read(request(later)))["urgency"]["ids"]
+    assert words.shape[1] > len(later.unasked[1])
+    assert answer(triage, later).disposition.level <= 2
+
+
+def request(talk: Conversation) -> TriageRequest:
+    return TriageRequest(messages=talk.messages, unasked=talk.unasked, answers=dict(talk.answers))
+
+
+def answer(triage: LocalTriage, talk: Conversation) -> TriageResult:
+    return triage(request(talk))
+
+
+def test_only_what_was_said_can_be_unasked() -> None:
+    with pytest.raises(ValidationError, match="unasked"):
+        TriageRequest(messages=("头痛",), unasked=("胸痛",))
