@@ -15,7 +15,8 @@ def learned_from(manifest: Manifest, file: str) -> tuple[str, ...]:
     stem = file
     for ending in _ENDINGS:
         stem = stem.removesuffix(ending)
-    if any(stem in (s.name, f"{s.name}.train") for s in manifest.training_sets):
+    names = {s.name.rpartition("/")[2] for s in manifest.training_sets}
+    if stem in names | {f"{name}.train" for name in names}:
         return (
             f"The model {manifest.name} {manifest.version} learned from {stem}: these numbers say "
             "nothing of new cases. Its card holds the cross-validated ones.",

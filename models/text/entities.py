@@ -21,18 +21,6 @@ Probabilities = NDArray[np.float64]
 OUTSIDE, BEGIN, INSIDE, END, SINGLE = range(5)
 TAGS = 5
 _NEVER = -1e9
-_FOLLOWS = {
-    OUTSIDE: (OUTSIDE, BEGIN, SINGLE),
-    BEGIN: (INSIDE, END),
-    INSIDE: (INSIDE, END),
-    END: (OUTSIDE, BEGIN, SINGLE),
-    SINGLE: (OUTSIDE, BEGIN, SINGLE),
-}
-_MOVES = np.full((TAGS, TAGS), _NEVER, dtype=np.float32)
-for _tag, _next in _FOLLOWS.items():
-    _MOVES[_tag, list(_next)] = 0.0
-_FIRST = np.array([0.0, 0.0, _NEVER, _NEVER, 0.0], dtype=np.float32)
-_LAST = np.array([0.0, _NEVER, _NEVER, 0.0, 0.0], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -123,32 +111,3 @@ def _sums(scores: Probabilities) -> Probabilities:
         )
         opened = np.logaddexp(closed[:, place] + here[:, BEGIN], opened + here[:, INSIDE])
     return closed
-
-
-def best_tags(scores: Scores) -> NDArray[np.int64]:
-    """The legal tags [T, L] with the highest sum of `scores` [T, L, 5], each type for itself."""
-    kinds, length, _ = scores.shape
-    if length == 0:
-        return np.zeros((kinds, 0), dtype=np.int64)
-    best = scores[:, 0] + _FIRST
-    came_from = np.zeros((kinds, length, TAGS), dtype=np.int64)
-    for place in range(1, length):
-        reached = best[:, :, None] + _MOVES
-        came_from[:, place] = reached.argmax(axis=1)
-        best = reached.max(axis=1) + scores[:, place]
-    tags = np.zeros((kinds, length), dtype=np.int64)
-    tags[:, -1] = (best + _LAST).argmax(axis=1)
-    rows = np.arange(kinds)
-    for place in range(length - 1, 0, -1):
-        tags[:, place - 1] = came_from[rows, place, tags[:, place]]
-    return tags
-
-
-def runs(tags: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Spans (first, last inclusive) of one legal row of tags."""
-    first = 0
-    for place, tag in enumerate(tags):
-        if tag in (BEGIN, SINGLE):
-            first = place
-        if tag in (END, SINGLE):
-            yield first, place

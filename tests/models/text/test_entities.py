@@ -17,44 +17,27 @@ from models.text.entities import (
     INSIDE,
     SINGLE,
     TAGS,
-    best_tags,
     likely_spans,
-    runs,
     span_probabilities,
     tags_of,
 )
+
+
+def spans_of(tags: np.ndarray) -> list[tuple[int, int]]:
+    """Spans (first, last inclusive) of one row of tags."""
+    found, first = [], 0
+    for place, tag in enumerate(tags):
+        first = place if tag in (BEGIN, SINGLE) else first
+        if tag in (END, SINGLE):
+            found.append((first, place))
+    return found
 
 
 def test_spans_become_tags_and_tags_become_spans_again() -> None:
     spans = [(0, 0), (2, 4), (5, 6), (9, 9)]
     tags = tags_of(spans, 10)
     assert tags[[0, 2, 3, 4]].tolist() == [SINGLE, BEGIN, INSIDE, END]
-    assert list(runs(tags)) == spans
-
-
-def test_a_clear_path_is_found() -> None:
-    truth = np.stack([tags_of([(1, 3)], 6), tags_of([(0, 0), (4, 5)], 6)])
-    scores = np.eye(TAGS, dtype=np.float32)[truth] * 5
-    assert (best_tags(scores) == truth).all()
-
-
-def test_an_illegal_best_guess_gives_way_to_the_best_legal_one() -> None:
-    scores = np.zeros((1, 3, TAGS), dtype=np.float32)
-    scores[0, 0, INSIDE] = 9  # nothing is inside before it began
-    scores[0, 1, BEGIN] = 2
-    scores[0, 2, END] = 2
-    assert list(runs(best_tags(scores)[0])) == [(1, 2)]
-
-
-@given(arrays(np.float32, (2, 7, TAGS), elements=st.floats(-5, 5, width=32)))
-def test_every_path_is_legal(scores: np.ndarray) -> None:
-    for tags in best_tags(scores):
-        rebuilt = tags_of(list(runs(tags)), len(tags))
-        assert (rebuilt == tags).all()
-
-
-def test_no_piece_no_tag() -> None:
-    assert best_tags(np.zeros((3, 0, TAGS), dtype=np.float32)).shape == (3, 0)
+    assert spans_of(tags) == spans
 
 
 def spans_by_counting(scores: np.ndarray) -> dict[tuple[int, int], float]:
@@ -63,7 +46,7 @@ def spans_by_counting(scores: np.ndarray) -> dict[tuple[int, int], float]:
     total = 0.0
     for path in itertools.product(range(TAGS), repeat=len(scores)):
         tags = np.array(path)
-        spans = list(runs(tags))
+        spans = spans_of(tags)
         if (tags_of(spans, len(tags)) == tags).all():
             weight = float(np.exp(scores[np.arange(len(tags)), tags].sum()))
             total += weight

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from models.text.age_sex import find_ages_years, find_sex
 from models.text.durations import find_durations
 from models.text.normalise import normalise
 from models.text.numbers import parse_number, with_digits
-from models.text.values import find_ages_years, find_sex, find_values
+from models.text.values import find_values
 
 
 @pytest.mark.parametrize(
