@@ -9,7 +9,7 @@ import numpy as np
 from models.backends import Tensors
 from models.calibration import softmax
 from models.manifest import Manifest
-from models.text.two_readings import TwoReadings
+from models.text.pieces import VOCABULARY, PieceReader, head_and_tail
 
 
 class IntentTask:
@@ -18,13 +18,14 @@ class IntentTask:
     model = "intent"
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
-        self._reads = TwoReadings.of(manifest, folder)
+        self._pieces = PieceReader(folder / VOCABULARY)
+        self._longest = int(manifest.preprocessing["longest"])
         self._codes = tuple(label.code for label in manifest.labels)
         self._temperature = manifest.calibration.temperature
 
     def prepare(self, request: str) -> Tensors:
-        """`ids` int64 and `weights` float32 [1, L], `pieces` int64 [1, M]."""
-        return self._reads.tensors(request)
+        """`pieces` int64 [1, L]; of a longer text its beginning and its end."""
+        return {"pieces": head_and_tail(self._pieces(request).ids, self._longest)[None]}
 
     def finish(self, request: str, outputs: Tensors) -> tuple[tuple[str, float], ...]:
         """Every intent's code, the most probable first; `outputs["logits"]` [1, C]."""

@@ -23,19 +23,17 @@ from models.text.cue_patterns import (
     patterns_of,
 )
 from models.text.matcher import Mention
+from models.text.past import is_past
 
 Experiencer = Literal["self", "relative", "family"]
 Temporality = Literal["now", "past"]
 
-_PAST_REACH = {"zh": 6, "en": 4}
-"""Characters or words that may stand between a past cue and what it makes past."""
 SENTENCE_END = re.compile(r"[。!?;\n]|\.(?!\d)")
 """What ends a sentence in normalised text; the point of a number does not."""
 _SCORE = re.compile(
     r"(?<![\d.])(?P<n>\d{1,2})\s?(?:/|out of)\s?10(?!\d)"
     r"|(?:评分|nrs|vas|疼痛)\D{0,3}(?P<points>\d{1,2})(?:分(?!钟)|(?![\d.天周月年次小]))"
 )
-_YEARS_AGO_ZH = re.compile(r"(?:\d+|[一二两三四五六七八九十几多]+)年(?:多)?(?:以)?前")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class ContextReader:
         clause = self._clause(mention, sentence)
         return Context(
             status=self._status(mention, left, right, sentence),
-            temporality=self._temporality(left, clause),
+            temporality="past" if is_past(self._cues, left, right, clause) else "now",
             experiencer=self._experiencer(mention),
             severity=self._severity(mention, sentence),
             onset=self._manner(clause)[0],
@@ -138,7 +136,7 @@ class ContextReader:
         negated = mention.negations % 2 == 1
         if mention.negations > 0 and not negated:
             return "present"
-        if self._of_another(mention, sentence):
+        if self._of_another(mention, sentence) or self._is_vaccine(mention, sentence):
             return "unknown"
         if negated and self._cues.doubled.search(left):
             return "present"
@@ -149,8 +147,13 @@ class ContextReader:
             found = self._cues.negated_zh.search(left)
             if found:
                 negated = negated != (found.group("double") is None)
+            elif self._cues.listed_zh.search(left) and self._cues.list_ends_zh.match(right):
+                # 无呕血黑便: clinical shorthand lists findings without marks.
+                negated = True
             elif self._cues.denied_after_zh.search(right):
                 negated = True
+            else:
+                negated = negated or self._answered_no(plain, right)
         else:
             if self._cues.unknown.search(plain) or self._asked(mention, plain, sentence):
                 return "unknown"
@@ -158,6 +161,7 @@ class ContextReader:
                 negated
                 or self._negated_en(left, sentence)
                 or bool(self._cues.denied_after_en.search(right))
+                or self._answered_no(plain, right)
             )
         return "absent" if negated else "present"
 
@@ -171,6 +175,10 @@ class ContextReader:
         left = self._text[start : mention.start]
         if self._cues.supposed.search(left):
             return True
+        if mention.code in self._diseases and self._cues.acquaintances.search(left):
+            whole = self._text[slice(*sentence)]
+            if self._cues.for_oneself.search(whole) and not self._cues.at_once.search(whole):
+                return True
         found = list(self._cues.others.finditer(left))
         if not found or self._cues.harms.search(self._text, start, end):
             return False
@@ -197,6 +205,22 @@ class ContextReader:
         )
         return bool(asked) and not self._cues.stated.search(left)
 
+    def _answered_no(self, left: str, right: str) -> bool:
+        """Whether somebody asked about it and the answer was no."""
+        return bool(self._cues.asked_about.search(left) and self._cues.answered_no.match(right))
+
+    def _is_vaccine(self, mention: Mention, sentence: tuple[int, int]) -> bool:
+        """Whether a disease is named for its vaccine: tetanus (up to date), 接种(乙肝)疫苗."""
+        if mention.code not in self._diseases:
+            return False
+        start, end = self._clause_span(mention, sentence)
+        left, right = self._text[start : mention.start], self._text[mention.end : end]
+        if self._cues.vaccine_before.search(left) or self._cues.vaccine_after.match(right):
+            return True
+        return mention.code in self._cues.named_for_shots and bool(
+            self._cues.shot_before.search(left) or self._cues.shot_after.match(right)
+        )
+
     def _negated_en(self, left: str, sentence: tuple[int, int]) -> bool:
         found = list(self._cues.negation.finditer(left))
         if not found:
@@ -213,22 +237,6 @@ class ContextReader:
             rest = self._text[sentence[0] : sentence[1]]
             return not severe and bool(listed or self._cues.or_en.search(rest))
         return len(gap.replace(MENTION, "").split()) <= 6
-
-    def _temporality(self, left: str, clause: str) -> Temporality:
-        """Past only where a cue stands close before, in the same part of the sentence.
-
-        A list may stand between (history of A and B); a comma or other words may not: in
-        "previously healthy, crushing chest pain" the pain is now.
-        """
-        part = left[left.rfind(",") + 1 :]
-        ends = [m.end() for m in self._cues.past.finditer(part)]
-        if self._cues.language == "zh":
-            ends += [m.end() for m in _YEARS_AGO_ZH.finditer(part)]
-        if not ends or self._cues.ongoing.search(clause):
-            return "now"
-        between = part[max(ends) :].replace(MENTION, "")
-        words = len(between) if self._cues.language == "zh" else len(between.split())
-        return "past" if words <= _PAST_REACH[self._cues.language] else "now"
 
     def _experiencer(self, mention: Mention) -> Experiencer:
         """Who was named last before the mention; a family cue holds for its sentence only."""

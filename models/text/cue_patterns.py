@@ -22,6 +22,13 @@ MENTION, PSEUDO = "\x01", "\x02"
 """What stands in masked text for a finding and for a word that only looks like a negation."""
 
 
+_NOT_SO = {
+    "zh": r"(?<!不)(?<!不太)(?<!不是)(?<!不算)(?<!没有)(?<!并非)(?<!无)",
+    "en": r"(?<!not )(?<!isn't )(?<!wasn't )(?<!never )(?<!not so )(?<!not very )(?<!not that )",
+}
+"""What must not stand before a word of degree; 不是 is none in 是不是, which nobody denies with."""
+
+
 class CuePatterns:
     """Compiled cue lists of one language."""
 
@@ -31,6 +38,12 @@ class CuePatterns:
 
         def pattern(listed: Iterable[str]) -> re.Pattern[str]:
             return re.compile(alternatives(listed, whole=whole))
+
+        denied = _NOT_SO[language]
+
+        def graded(listed: Iterable[str]) -> re.Pattern[str]:
+            """Cues of degree, none of which is denied: not (sudden), 不(剧烈)."""
+            return re.compile(denied + alternatives(listed, whole=whole))
 
         doubles = alternatives(words.double_negation, whole=whole)
         negation = alternatives(words.negation, whole=whole)
@@ -61,7 +74,7 @@ class CuePatterns:
         self.past = pattern(words.past)
         self.ongoing = pattern(words.ongoing)
         self.onsets: list[tuple[re.Pattern[str], Onset]] = [
-            (pattern(words.sudden), "sudden"),
+            (graded(words.sudden), "sudden"),
             (pattern(words.gradual), "gradual"),
         ]
         self.courses: list[tuple[re.Pattern[str], Course]] = [
@@ -76,6 +89,10 @@ class CuePatterns:
         )
         self.others, self.harms = pattern(words.others), pattern(words.harms)
         self.supposed, self.own_part = pattern(words.supposed), pattern(words.own_part)
+        self.acquaintances = pattern(words.acquaintances)
+        self.for_oneself, self.at_once = pattern(words.for_oneself), pattern(words.at_once)
+        self.asked_about = pattern(words.asked_about)
+        self._read_vaccines(words)
         self.list_negation = pattern(words.list_negation) if words.list_negation else None
         self.people = [
             (pattern(words.family), "family"),
@@ -83,9 +100,9 @@ class CuePatterns:
             (pattern(words.first_person), "self"),
         ]
         self.severity = [
-            (pattern(words.severity.severe), Severity.severe),
-            (pattern(words.severity.moderate), Severity.moderate),
-            (pattern(words.severity.mild), Severity.mild),
+            (graded(words.severity.severe), Severity.severe),
+            (graded(words.severity.moderate), Severity.moderate),
+            (graded(words.severity.mild), Severity.mild),
         ]
         words_only = [w for w in words.terminators if w[0].isalnum()]
         marks = "".join(re.escape(w) for w in words.terminators if len(w) == 1 and w not in "./")
@@ -99,6 +116,13 @@ class CuePatterns:
             rf"(?:{alternatives(words.negation, whole=False)})"
             rf"(?:{bridge}|{MENTION}+(?:{bridge})*(?:{lists})(?:{bridge})*)*$"
         )
+        formal = alternatives(words.list_negation, whole=False)
+        # Taken once and kept: a long list must not be tried in every division of its words.
+        parts = alternatives(
+            (*words.negation_bridge, *words.list_marks, *words.negation, " "), whole=False
+        )
+        self.listed_zh = re.compile(rf"(?:{formal})(?:{parts}|{MENTION}+)*+$")
+        self.list_ends_zh = re.compile(rf"(?:{MENTION}+|等)?(?=[,。.;!\n、)]|$)")
         self.doubted_zh = re.compile(
             rf"(?:{alternatives(words.unknown, whole=False)})(?:{bridge}|的|可能|有|就)*$"
         )
@@ -107,11 +131,20 @@ class CuePatterns:
         weak = [w for w in post if w == "没有"]
         strong = [w for w in post if w != "没有"]
         self.denied_after_zh = re.compile(
-            rf"^(?:的)?(?:症状|情况|现象)?(?:{alternatives(strong, whole=False)}"
+            # 喘气正常 names a function, 发烧正常吗 asks.
+            r"^(?:[也都均]|一直)?(?:正常|如常|平稳)(?=[,。.;!\n、)]|$)"
+            rf"|^(?:的)?(?:症状|情况|现象)?(?:{alternatives(strong, whole=False)}"
             + (r"|没有(?:了|过)?(?=[,。.;!\n、]|$))" if weak else ")")
         )
+        answers = alternatives(words.answered_no, whole=whole)
+        self.answered_no = re.compile(
+            rf"(?:[^。.;!?\n]{{0,8}}?){answers}(?=[,。.;!?\n、\"]|$)"
+            if zh
+            else r"[^.;!?\n]{0,30}?[:,\"]\s*\"?(?:(?:he|she|they|i|pt|patient)\s+)?(?:\w+\s+)?"
+            + answers
+        )
         self.denied_after_en = re.compile(
-            rf"^\s*(?:(?:is|was|has|have|been|now|:)\s*)*{alternatives(post, whole=True)}"
+            rf"^-free\b|^\s*(?:(?:is|was|has|have|been|now|:)\s*)*{alternatives(post, whole=True)}"
             r"|^\s*:\s*no\b"
         )
         self.or_en = re.compile(r"(?<![a-z])(?:or|nor)(?![a-z])")
@@ -119,6 +152,27 @@ class CuePatterns:
             r"(?<![a-z])(?:i|he|she|they|we|it)(?:'(?:m|s|re|ve)| (?:am|is|are|was|were|feel|feels"
             r"|get|gets|have|has|had))(?![a-z])"
         )
+
+    def _read_vaccines(self, words: Cues) -> None:
+        """A vaccine's words before or after the disease, and a shot's where that is its name."""
+        zh = self.language == "zh"
+        between = "[^,。;]{0,4}?" if zh else r"[\s'-]*(?:[\w'-]+\s+){0,2}?"
+        ending = (
+            "(?:了|过|完|的|针)*$" if zh else r"(?:\s+(?:a|an|the|my|his|her|for|against))*\s+$"
+        )
+        before, after, shot_before, shot_after = (
+            alternatives(listed, whole=not zh)
+            for listed in (
+                words.vaccine_before, words.vaccine_after, words.shot_before, words.shot_after,
+            )
+        )  # fmt: skip
+        self.vaccine_before, self.shot_before = (
+            re.compile(either + ending) for either in (before, shot_before)
+        )
+        self.vaccine_after, self.shot_after = (
+            re.compile(between + either) for either in (after, shot_after)
+        )
+        self.named_for_shots = frozenset(words.named_for_shots)
 
 
 @lru_cache(maxsize=2)

@@ -16,6 +16,8 @@ _HOURS_EN = {
     "hr": 1.0, "h": 1.0, "day": 24.0, "night": 24.0, "d": 24.0, "week": 168.0, "wk": 168.0,
     "fortnight": 336.0, "month": 720.0, "year": 8760.0,
 }  # fmt: skip
+_FIRST_CALENDAR_YEAR = 1900
+"""From here on 年 names a year and measures no time."""
 _WORDS_EN = {"a": 1, "an": 1, "several": 4, "couple": 2, "few": 3}
 
 _ZH = re.compile(
@@ -76,6 +78,8 @@ def find_durations(text: str) -> list[Duration]:
     for match in _ZH.finditer(text):
         number = parse_number(match["n"])
         if number is None or number <= 0 or _is_frequency(text, match.start()):
+            continue
+        if match["unit"] == "年" and number >= _FIRST_CALENDAR_YEAR:
             continue
         number += 0.5 if match["half"] or match["and_half"] else 0.0
         found.append(Duration(number * _HOURS_ZH[match["unit"]], *match.span()))

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from knowledge_base.lexicon.findings import HISTORY, Lexicon, lexicon
 from knowledge_base.lexicon.grammar import Side
 from knowledge_base.rules.facts import Severity, Sex, Status
+from models.text.age_sex import find_ages_years, find_sex
 from models.text.context import SENTENCE_END, ContextReader, Experiencer, Temporality
 from models.text.crisis import crisis_reader
 from models.text.cue_patterns import Course, Onset
 from models.text.durations import Duration, find_durations
 from models.text.matcher import Matcher, Mention, matcher
-from models.text.normalise import Letters, normalise, visible
+from models.text.normalise import Letters, normalise, visible, with_case
 from models.text.phrases import PhraseReader, phrase_reader
 from models.text.typos import typos
-from models.text.values import Value, find_ages_years, find_sex, find_values
+from models.text.values import Value, find_values
 
 _REACH = 200
 _GOES_ON = re.compile(
@@ -92,6 +93,7 @@ class Reader:
         text, places = visible(text)
         text, mistyped = typos().read_over(text, normalise(text))
         folded = normalise(text)
+        cased = with_case(folded, text)
         letters = Letters(text)
         durations = find_durations(folded)
         mentions = self._phrases.extend(folded, self._matcher.find(text), durations)
@@ -131,9 +133,9 @@ class Reader:
             text=original,
             language=letters.language(),
             findings=tuple(findings),
-            values=tuple(find_values(folded)),
-            ages_years=tuple(find_ages_years(folded)),
-            sex=find_sex(folded),
+            values=tuple(find_values(cased)),
+            ages_years=tuple(find_ages_years(cased)),
+            sex=find_sex(cased),
         )
 
 

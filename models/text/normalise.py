@@ -50,6 +50,14 @@ def normalise(text: str) -> str:
     return "".join(map(_fold, text))
 
 
+def with_case(normalised: str, text: str) -> str:
+    """Normalised text with the capitals of the original: F may be a sex, f a unit."""
+    return "".join(
+        n.upper() if "a" <= n <= "z" and t.isupper() else n
+        for n, t in zip(normalised, text, strict=True)
+    )
+
+
 def is_cjk(character: str) -> bool:
     """True for Chinese characters (unified ideographs with extension A)."""
     return "\u4e00" <= character <= "\u9fff" or "\u3400" <= character <= "\u4dbf"

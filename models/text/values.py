@@ -1,4 +1,4 @@
-"""Values stated in words: age, sex, pregnancy, temperature, blood pressure, pulse, SpO2…
+"""Values stated in words: temperature, blood pressure, pulse, SpO2, weeks of pregnancy…
 
 Units: see `knowledge_base.rules.facts.Facts`. A value out of its physiological range is not
 a value: it is dropped here and refused where it comes in as a number.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from knowledge_base.rules.facts import Sex
+from models.text.age_sex import find_people
 from models.text.numbers import NUMBER, parse_number, spoken_end, with_digits
 
 PLAUSIBLE: dict[str, tuple[float, float]] = {
@@ -78,16 +78,28 @@ _SEP = (
 )
 _UP_TO = rf"(?:\s{{0,3}}(?:-|~|到|至|to)\s{{0,3}}(?P<n2>{_N}))?"
 _TEMPERATURE = r"(?:体温|发烧|发热|烧|高烧|高热|温度|(?<![a-z])(?:temperature|temp|t|fever))"
+_NO_ANGLE = (
+    r"(?<![屈弯伸抬展])(?<![屈弯伸抬展旋转][到至曲起直])"
+    r"(?<!bend to )(?<!bends to )(?<!flexes to )(?<!flexion to )(?<!flexion )(?<!turns )"
+)
 _MONTHS = r"(?P<tail>半)?(?P<unit>月)"
 _PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float, str], float]]] = [
     ("temperature_c", re.compile(
         rf"{_TEMPERATURE}{_SEP}(?P<n>{_N}){_UP_TO}{_NOT_TIME}"
         rf"\s*(?:度|℃|°c?|c\b|f\b|°f|˚f)?(?P<tail>[\d一二三四五六七八九半])?"), _celsius),
     ("temperature_c", re.compile(
-        rf"(?P<n>{_N})\s*(?:度|℃|°|˚)(?P<tail>[\d一二三四五六七八九半])?(?!角|数|近视|烧伤|烫伤)"),
+        rf"{_NO_ANGLE}(?P<n>{_N})\s*(?:度|℃|°|˚)(?P<tail>[\d一二三四五六七八九半])?"
+        r"(?!角|数|近视|烧伤|烫伤)"), _celsius),
+    ("temperature_c", re.compile(
+        rf"{_NO_ANGLE}(?<![\d.])(?P<n>\d{{2,3}}(?:\.\d{{1,3}})?)\s{{0,20}}(?:c|degrees)(?![a-z])"),
      _celsius),
     ("temperature_c", re.compile(
-        r"(?<![\d.])(?P<n>\d{2,3}(?:\.\d{1,3})?)\s{0,20}(?:f|c|degrees)(?![a-z])"), _celsius),
+        r"(?<![a-z])(?:temperature|temp|fever)[^.,;!?\n]{0,40}?"
+        r"(?<![\d.])(?P<n>\d{2,3}(?:\.\d{1,3})?)\s{0,20}f(?![a-z])"), _celsius),
+    # Without a degree sign or a word for it only what a thermometer shows: 28F is a woman of 28.
+    ("temperature_c", re.compile(
+        r"(?<![\d.])(?P<n>(?:9\d|1[01]\d)(?:\.\d{1,3})?|\d{2}\.\d{1,3})\s{0,20}f(?![a-z])"),
+     _celsius),
     ("heart_rate", re.compile(
         rf"(?:心率|脉搏|心跳|{_EN_START}(?:heart rate|pulse(?: rate)?|hr)){_SEP}"
         rf"(?P<n>{_N}){_UP_TO}{_NOT_TIME}"), _plain),
@@ -119,6 +131,11 @@ _PATTERNS: list[tuple[str, re.Pattern[str], Callable[[float, str], float]]] = [
     ("gestation_weeks", re.compile(
         r"(?<!\d)(?P<n>\d{1,2})\s{0,20}(?P<unit>weeks|wks|week|w|months)\s{0,3}"
         r"(?:pregnant|gestation|of pregnancy)"), _weeks),
+    # "at 35 weeks" is said of a pregnancy from its middle on, unless of a birth or of a child.
+    ("gestation_weeks", re.compile(
+        r"(?<!born )(?<!delivered )(?<!premature )(?<!preterm )(?<![a-z])at "
+        r"(?P<n>2\d|3\d|4[0-2])\+?\d?\s?(?:weeks|wks)"
+        r"(?!\s?(?:old|of age|post|after|since))"), _weeks),
     ("gestation_weeks", re.compile(
         r"pregnant\D{0,12}?(?P<n>\d+)\s{0,20}(?P<unit>weeks|wks|week|months)"), _weeks),
     ("weight_kg", re.compile(
@@ -132,42 +149,19 @@ _PRESSURE = re.compile(
     rf"(?:\s{{0,3}}[-~到至]\s{{0,3}}(?P<d2>{_N}))?)?"
 )
 _DIASTOLIC = re.compile(rf"(?:低压|舒张压){_SEP}(?P<n>{_N}){_NOT_TIME}")
-_AGE_YEARS = re.compile(rf"(?P<n>{_N})\s*(?:周岁|岁)(?P<half>半)?")
-_AGE_MONTHS_ZH = re.compile(
-    rf"(?P<n>{_N})个(?P<half>半)?月(?:大|的?(?:宝宝|孩子|婴儿|娃|女儿|儿子))"
-    rf"|(?:宝宝|宝贝|婴儿|孩子|小孩|娃|女儿|儿子)(?:才|刚|刚满|满|已经|现在|今年)*"
-    rf"(?P<n2>{_N})个(?P<half2>半)?月(?!前|没|以来|了)"
-)
-_AGE_DAYS_ZH = re.compile(
-    rf"(?:宝宝|宝贝|新生儿|婴儿|孩子|娃|出生|生下来|小儿)(?:才|刚|刚满|满|已经|现在|出生|生下来)*"
-    rf"(?P<n>{_N})(?P<unit>天|日|周)(?!前|没|以来|了)|(?P<n2>{_N})(?P<unit2>天|周)大"
-)
-_AGE_EN = re.compile(
-    r"(?<![\d.])(?P<n>\d{1,3}(?:\.\d{1,2})?)[\s-]{0,20}(?P<unit>years?|yrs?|y/?o|months?|mo|weeks?|wk|days?)?"
-    r"[\s-]*(?:old|/o|y/?o)\b"
-)
-_AGE_EN_SHORT = re.compile(r"(?:\b(?P<a>\d{1,3})\s?(?:yo|y/o|yr)|^\s*(?P<b>\d{1,3})\s?[fm])\b")
-_ONE_MONTH = re.compile(
-    r"(?:宝宝|宝贝|孩子|婴儿|娃)?(?:才|刚|刚刚|刚出)满月|满月的?(?:宝宝|孩子|婴儿|娃)|出满月"
-)
 _NO_MEASUREMENT = frozenset("一几半")
 """Numerals that alone measure nothing: 血糖一直很高."""
-_OLDEST = 125
-_YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
-_FEMALE = re.compile(
-    r"女性|女孩|女宝|女士|我是女|[,。 ]女[,。 ]|^女[,。 ]|\bfemale\b|\bwoman\b|\bgirl\b|\blady\b"
-)
-_MALE = re.compile(
-    r"男性|男孩|男宝|我是男|[,。 ]男[,。 ]|^男[,。 ]|\bmale\b|\bman\b|\bboy\b|\bgentleman\b"
-)
 
 
 def find_values(text: str) -> list[Value]:
-    """Vital signs and like values in normalised text, in order; no two of a kind overlap.
+    """Vital signs and like values in folded text, in order; no two of a kind overlap.
 
-    Of a range ("38.5-39.5") the upper end is read.
+    Of a range ("38.5-39.5") the upper end is read. Letters may keep their case: "28F" is then
+    known as an age beside a sex, which measures nothing.
     """
     found: list[Value] = []
+    people = find_people(text)
+    text = text.lower()
     original, text = text, with_digits(text)
 
     def keep(name: str, number: float | None, start: int, end: int) -> None:
@@ -175,6 +169,7 @@ def find_values(text: str) -> list[Value]:
             return
         low, high = PLAUSIBLE[name]
         taken = any(v.name == name and v.start < end and start < v.end for v in found)
+        taken = taken or any(p.start < end and start < p.end for p in people)
         if low <= number <= high and not taken:
             if text != original:
                 end = spoken_end(original, end)
@@ -220,36 +215,3 @@ def _two_numerals(text: str) -> tuple[float | None, float | None]:
         if first and second and first > second >= 30:
             return first, second
     return None, None
-
-
-def find_ages_years(text: str) -> list[float]:
-    """Every stated age in years, from normalised text, in order and each once."""
-    found: list[tuple[int, float]] = [(m.start(), 1 / 12) for m in _ONE_MONTH.finditer(text)]
-    text = with_digits(text)
-    for match in _AGE_MONTHS_ZH.finditer(text):
-        months = parse_number(match["n"] or match["n2"])
-        if months is not None:
-            half = 0.5 if match["half"] or match["half2"] else 0.0
-            found.append((match.start(), (months + half) / 12))
-    for match in _AGE_DAYS_ZH.finditer(text):
-        count = parse_number(match["n"] or match["n2"])
-        if count is not None:
-            days = count * (7 if (match["unit"] or match["unit2"]) == "周" else 1)
-            found.append((match.start(), days / 365.25))
-    for match in _AGE_YEARS.finditer(text):
-        years = parse_number(match["n"])
-        if years is not None:
-            found.append((match.start(), years + (0.5 if match["half"] else 0.0)))
-    for match in _AGE_EN.finditer(text):
-        unit = _YEARS[(match["unit"] or "y")[0]]
-        found.append((match.start(), float(match["n"]) * unit))
-    found.extend((m.start(), float(m["a"] or m["b"])) for m in _AGE_EN_SHORT.finditer(text))
-    return list(dict.fromkeys(age for _, age in sorted(found) if age <= _OLDEST))
-
-
-def find_sex(text: str) -> Sex | None:
-    """The stated sex, None where neither or both are named."""
-    female, male = bool(_FEMALE.search(text)), bool(_MALE.search(text))
-    if female == male:
-        return None
-    return "female" if female else "male"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from models.text.findings import Reader
@@ -112,3 +114,10 @@ def test_what_only_looks_like_a_denial_takes_nothing_away(
 def test_a_denied_degree_is_not_severe(reader: Reader, text: str) -> None:
     grades = [f.severity for f in reader.read(text).findings if f.code == "knee_pain"]
     assert all(grade is None or grade.name != "severe" for grade in grades)
+
+
+def test_a_long_list_without_marks_is_read_in_a_moment(reader: Reader) -> None:
+    started = time.perf_counter()
+    reader.read("无" + "头晕黑矇胸痛" * 40 + "吃了胸痛")
+    reader.read("无头痛有过的有过的胸痛" * 20 + "吃了胸痛")
+    assert time.perf_counter() - started < 5
