@@ -15,8 +15,6 @@ import numpy as np
 from models.backends import Tensors
 from models.calibration import softmax
 from models.manifest import Manifest
-from models.text.ngrams import featuriser_of
-from models.text.pieces import VOCABULARY
 from models.text.two_readings import TwoReadings
 
 
@@ -42,16 +40,13 @@ class DepartmentTask:
     model = "department"
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
-        self._reads = TwoReadings.of(manifest, folder) if (folder / VOCABULARY).exists() else None
-        self._featuriser = featuriser_of(manifest)
+        self._reads = TwoReadings.of(manifest, folder)
         self._codes = tuple(label.code for label in manifest.labels)
         self._temperature = manifest.calibration.temperature
         self.unsure = manifest.thresholds["unsure"]
 
     def prepare(self, request: DepartmentRequest) -> Tensors:
         """`ids` int64 and `weights` float32 [1, L], `pieces` int64 [1, M]; id 0 pads."""
-        if self._reads is None:
-            return self._featuriser.tensors(request.text, request.concepts)
         return self._reads.tensors(request.text, request.concepts)
 
     def finish(

@@ -102,7 +102,9 @@ def test_a_patients_answer_does_not_depend_on_who_shares_the_batch(entry) -> Non
     for row, shared in zip(rows, together, strict=True):
         alone = backend.run(row)
         for name, value in alone.items():
-            np.testing.assert_allclose(value, shared[name], atol=1e-5, rtol=1e-5)
+            # An output per piece is longer in company: what stands on padding is nobody's.
+            own = shared[name][tuple(slice(size) for size in value.shape)]
+            np.testing.assert_allclose(value, own, atol=1e-5, rtol=1e-5)
 
 
 def test_a_card_that_is_gone_is_empty_and_no_failure(copied: Path) -> None:
