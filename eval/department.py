@@ -27,8 +27,8 @@ from models.metrics import Statistic, expected_calibration_error
 from models.repository import ModelRepository
 from models.tasks.base import run_alone
 from models.tasks.department import DepartmentRequest, DepartmentTask
-from models.tasks.triage import department_request
 from models.triage.case import CaseReader
+from models.triage.model_inputs import department_request
 from models.triage.request import TriageRequest
 from models.triage.routing import route
 

@@ -20,13 +20,14 @@ from knowledge_base.rules.ruleset import Rule, RuleSet, Verdict, rules
 from knowledge_base.rules.scale import dispositions
 from models.backends import Tensors
 from models.repository import ModelEntry
-from models.tasks.department import DepartmentRequest, DepartmentTask
+from models.tasks.department import DepartmentTask
 from models.tasks.urgency import UrgencyTask
 from models.triage.advice import advise, choose_cards
-from models.triage.case import Case, CaseReader, unread
+from models.triage.case import Case, CaseReader
 from models.triage.conversation import asked
 from models.triage.interview import Interview, Situation, in_mental_distress
 from models.triage.learned import Thresholds, hear
+from models.triage.model_inputs import department_request, unasked_words
 from models.triage.questions import Question, of_somebody_else
 from models.triage.request import TriageRequest
 from models.triage.result import (
@@ -48,10 +49,6 @@ SELF_CARE, ROUTINE, URGENT, EMERGENCY = 5, 4, 3, 2
 _UNSPECIFIC = frozenset({"pain", "itching", "swelling", "skin_redness", "lump", "well_otherwise"})
 """What goes with a minor complaint as a matter of course; severe forms have red flags."""
 _MOST_DEPARTMENTS = 5
-_MOST_GREETING = 8
-"""Chinese characters up to which words without a finding are a greeting, not a complaint."""
-_SHORT_TEXT = 40
-"""Characters up to which a Chinese text is helped by the names of its findings."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class TriageTask:
         """The case judged again with what the learned urgency adds to it."""
         if self._urgency is None or self._urgency.model not in outputs:
             return judged
-        found = self._urgency.finish(_words(judged.case), outputs[self._urgency.model])
+        found = self._urgency.finish(unasked_words(judged.case), outputs[self._urgency.model])
         heard = hear(found, self._thresholds, judged.level)
         if not heard.findings:
             return replace(judged, unsure=heard.unsure)
@@ -140,7 +137,7 @@ class TriageTask:
             )
         }
         if self._urgency is not None:
-            asked[self._urgency.model] = self._urgency.prepare(_words(request.case))
+            asked[self._urgency.model] = self._urgency.prepare(unasked_words(request.case))
         return asked
 
     def finish(self, request: Judged, outputs: Outputs) -> TriageResult:
@@ -231,31 +228,6 @@ class TriageTask:
             sources=rule.sources,
             checked=rule.text.checked,
         )
-
-
-def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
-    """What the department model reads: the words and, where they help, the findings' names.
-
-    English is understood through the Chinese names alone, and a few Chinese words gain by
-    them; a long Chinese text says more by itself, and names added to it cost accuracy.
-    """
-    text = " ".join(case.request.texts)
-    named = case.language == "en" or len(text) <= _SHORT_TEXT
-    return DepartmentRequest(text, tuple(terms[c].zh for c in case.present) if named else ())
-
-
-def _words(case: Case) -> str:
-    """What the patient said unasked, for the learned urgency: it has not learned from answers to
-    questions. By default the opening, up to the first message that says what is the matter. The
-    rules read all."""
-    if case.request.unasked:
-        return "\n".join(case.request.unasked)
-    opening = []
-    for reading, text in zip(case.readings, case.request.texts, strict=True):
-        opening.append(text)
-        if reading.findings or unread(reading) > _MOST_GREETING:
-            break
-    return "\n".join(opening)
 
 
 def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewReason, ...]:
