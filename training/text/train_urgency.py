@@ -287,7 +287,7 @@ def _write(
         out_dir,
         Manifest(
             name="urgency",
-            version=1,
+            version=2,
             task="urgency",
             title={"zh": config.title["zh"], "en": config.title["en"]},
             inputs=[TensorSpec(name="ids", dtype="int64", shape=[-1, -1])],
