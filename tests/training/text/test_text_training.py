@@ -24,7 +24,7 @@ CONFIGS = Path(__file__).resolve().parents[3] / "training" / "configs"
 def test_a_small_department_run_ends_in_a_model_that_answers(
     base: Path, data_dir: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "department" / "1"
+    folder = tmp_path / "department" / "2"
     metrics = train_department.train(
         config_of("department.yaml", base, tmp_path), data_dir, folder, smoke=True
     )
