@@ -89,7 +89,7 @@ async def take_turn(services: Services, consult: Consult, turn: Turn, user: User
     messages = tuple(_newest(list(talk.messages), services.settings))
     request = TriageRequest(
         messages=messages,
-        unasked=tuple(m for m in dict.fromkeys(talk.unasked) if m in messages),
+        unasked=tuple(m for m in talk.unasked if m in messages),
         answers=dict(talk.answers),
         **_profile(state["profile"]),
     )
@@ -255,7 +255,7 @@ def _spoken(
         "explanation": explanation,
         "language": result.language,
         "understood": "not_understood" not in result.review.reasons,
-        "greeting": talk.polite and result.disposition.level > _EMERGENCY and not result.crisis,
+        "greeting": talk.polite and not result.red_flags and not result.crisis,
     }
 
 

@@ -38,6 +38,8 @@ _LONG = 40
 """Characters from which words answer an open question whatever they say."""
 _BARE_NO = 16
 """Characters up to which a no to "what is wrong" says nothing more."""
+_FREE = frozenset({DESCRIBE, GREETED, UNWELL})
+"""Questions for what is the matter: the answer is the complaint, as if nobody had asked."""
 _NUMBER = re.compile(r"^\D{0,8}(\d{1,3})(?:\D{0,10})$")
 
 
@@ -47,7 +49,7 @@ class Conversation:
 
     A greeting, thanks and a question back are no messages, unless they also tell something;
     but what is said first is one until there is better. `unasked` are those of them that came
-    while no question was open.
+    while no question was open, or only the one for what is the matter.
 
     `answers` are quick replies by finding or question; `asked` counts questions; `question` is
     the open one, `answered` the last one that got an answer; `missed` are keys of questions that
@@ -74,11 +76,18 @@ class Conversation:
         answer says nothing.
         """
         reply = read_reply(text)
-        about = _asks_about(text)
-        told = replace(self, messages=self._with(text, reply, about), kept=False, asked_back=False)
+        about = self.question is not None and _asks_about(text)
         question = self.question
+        free = question is None or question.code in _FREE
+        told = replace(
+            self,
+            messages=self._with(text, reply, about),
+            unasked=tuple(dict.fromkeys((*self.unasked, text))) if text and free else self.unasked,
+            kept=False,
+            asked_back=False,
+        )
         if question is None:
-            return replace(told, unasked=(*self.unasked, text)) if text else told
+            return told
         if answer is None and (reply.social or about):
             return replace(told, kept=True, asked_back=about)
         mentioned = _mentioned(text, question.codes) if text else {}

@@ -25,13 +25,11 @@ def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
 
 def unasked_words(case: Case) -> str:
     """What the patient said unasked, for the learned urgency: it has not learned from answers to
-    questions. By default the opening, up to the first message that says what is the matter. The
-    rules read all."""
-    if case.request.unasked:
-        return "\n".join(case.request.unasked)
+    questions. The opening, up to the first message that says what is the matter, always counts.
+    The rules read all."""
     opening = []
     for reading, text in zip(case.readings, case.request.texts, strict=True):
         opening.append(text)
         if reading.findings or unread(reading) > _MOST_GREETING:
             break
-    return "\n".join(opening)
+    return "\n".join(dict.fromkeys((*opening, *case.request.unasked)))

@@ -56,7 +56,8 @@ def _words() -> tuple[_Words, ...]:
             ((one(w.unknown), "unknown"), (one(w.absent), "absent"), (one(w.present), "present")),
             one(w.asks_back),
             one(w.meaning),
-            re.compile(rf"(?:(?:{'|'.join(w.social)}){_AFTER_POLITENESS})+"),
+            # Possessive: 谢谢谢谢谢 can be cut in many ways, and none must be tried twice.
+            re.compile(rf"(?:(?:{'|'.join(w.social)}){_AFTER_POLITENESS})++"),
             one(w.corrects),
         )
         for w in reply_words().values()

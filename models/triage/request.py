@@ -61,8 +61,8 @@ class TriageRequest(BaseModel):
     )
     unasked: tuple[str, ...] = Field(
         default=(),
-        description="Those of the messages that answer no question; by default the first ones, "
-        "up to the complaint. The rules read all messages, the learned urgency these.",
+        description="Those of the messages that answer no question, each once. The rules read all "
+        "messages, the learned urgency these and the first ones, up to the complaint.",
     )
     language: Language | None = Field(
         default=None, description="Language of the answer; taken from the text by default."
@@ -87,8 +87,9 @@ class TriageRequest(BaseModel):
             raise ValueError("text or messages must say something")
         if self.text and self.messages:
             raise ValueError("give text or messages, not both")
-        if not set(self.unasked) <= set(self.messages):
-            raise ValueError("unasked must repeat some of the messages")
+        unasked = set(self.unasked)
+        if len(unasked) < len(self.unasked) or not unasked <= set(self.messages):
+            raise ValueError("unasked must repeat some of the messages, each once")
         return self
 
     @property

@@ -12,11 +12,11 @@ from training.text.readers import rows, text_of
 
 SET = "cblue/KUAKE-QIC"
 UNMARKED = {
-    "cblue/KUAKE-QTR.train": "query",
-    "cblue/KUAKE-QQR.train": "query1",
-    "cblue/CHIP-STS.train": "text1",
+    "cblue/KUAKE-QTR.train": ("query", "title"),
+    "cblue/KUAKE-QQR.train": ("query1", "query2"),
+    "cblue/CHIP-STS.train": ("text1", "text2"),
 }
-"""Sets of queries whose own labels are not read, and the field of the query."""
+"""Sets of queries whose own labels are not read, and the fields of the queries."""
 
 
 def labelled(data_dir: Path, part: str, limit: int | None) -> tuple[list[str], NDArray[np.int64]]:
@@ -36,8 +36,9 @@ def unlabelled(data_dir: Path, size: int, seed: int, limit: int | None) -> list[
     }
     found = dict.fromkeys(
         text_of(row, field)
-        for name, field in UNMARKED.items()
+        for name, fields in UNMARKED.items()
         for row in rows(data_dir, name, limit)
+        for field in fields
     )
     fresh = [query for query in found if query not in known]
     order = np.random.default_rng(seed).permutation(len(fresh))[:size]

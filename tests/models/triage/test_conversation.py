@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from models.repository import ModelRepository
 from models.tasks.triage import TriageTask
 from models.triage.conversation import Conversation
 from models.triage.questions import DESCRIBE, GREETED, UNWELL
+from models.triage.replies import read_reply
 from models.triage.request import TriageRequest
 from models.triage.result import TriageResult
 
@@ -160,3 +163,30 @@ def test_a_complaint_after_nothing_is_wrong_is_pursued() -> None:
 )
 def test_a_no_with_more_words_is_still_asked_about(text: str, odd: str) -> None:
     assert after(text, odd).question is not None
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["胸口疼是怎么回事", "胸痛怎么回事", "便血是怎么回事", "what is this chest pain about?"],
+)
+def test_a_complaint_put_as_a_question_is_read(question: str) -> None:
+    talk = Conversation().hear("头晕两天了")
+    talk = talk.ask(judge(talk))
+    assert talk.question is not None
+    assert question in talk.hear(question).messages
+
+
+def test_what_answers_the_question_for_the_complaint_counts_as_told_unasked() -> None:
+    talk = Conversation().hear("你好")
+    talk = talk.ask(judge(talk))
+    talk = talk.hear("女儿5岁时不时抽搐")
+    assert "女儿5岁时不时抽搐" in talk.unasked
+
+
+@pytest.mark.parametrize(
+    "text", ["谢谢" + "你了" * 2000 + "疼", "谢" * 4000 + "疼", "thank you " * 800 + "x"]
+)
+def test_politeness_without_end_is_read_in_no_time(text: str) -> None:
+    began = time.perf_counter()
+    read_reply(text)
+    assert time.perf_counter() - began < 0.5
