@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from knowledge_base.yaml_files import read_yaml
 
@@ -20,6 +20,18 @@ class SeverityCues(BaseModel):
     severe: tuple[str, ...]
     moderate: tuple[str, ...]
     mild: tuple[str, ...]
+
+
+class HappeningCues(BaseModel):
+    """Words that say of a named illness that it is there this moment, or that it is over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    over_before: tuple[str, ...]
+    over_after: tuple[str, ...]
+    asks: tuple[str, ...]
 
 
 class Cues(BaseModel):
@@ -49,12 +61,15 @@ class Cues(BaseModel):
     relatives: tuple[str, ...]
     family_after: tuple[str, ...]
     others: tuple[str, ...]
+    fiction: tuple[str, ...]
+    nobody: tuple[str, ...]
     harms: tuple[str, ...]
     supposed: tuple[str, ...]
     own_part: tuple[str, ...]
     first_person: tuple[str, ...]
     terminators: tuple[str, ...]
     severity: SeverityCues
+    happening: HappeningCues
     sudden: tuple[str, ...]
     gradual: tuple[str, ...]
     worsening: tuple[str, ...]
@@ -64,11 +79,13 @@ class Cues(BaseModel):
     constant: tuple[str, ...]
     acquaintances: tuple[str, ...]
     for_oneself: tuple[str, ...]
+    own_check: tuple[str, ...]
     at_once: tuple[str, ...]
     asked_about: tuple[str, ...]
     answered_no: tuple[str, ...]
     vaccine_before: tuple[str, ...]
     vaccine_after: tuple[str, ...]
+    vaccine_between: tuple[str, ...]
     shot_before: tuple[str, ...]
     shot_after: tuple[str, ...]
     named_for_shots: tuple[str, ...]
@@ -81,3 +98,9 @@ def cues() -> dict[str, Cues]:
     """Cue words by language, read once."""
     data = read_yaml(FILE)
     return {language: Cues.model_validate(data[language]) for language in ("zh", "en")}
+
+
+@lru_cache(maxsize=1)
+def vaccine_prevented() -> frozenset[str]:
+    """The diseases that a vaccine prevents, by code: only these may be named for one."""
+    return frozenset(TypeAdapter(list[str]).validate_python(read_yaml(FILE)["vaccine_prevented"]))

@@ -29,7 +29,8 @@ class Concept(BaseModel):
     """One finding concept.
 
     `implies` names broader concepts that hold whenever this one does; `negative_of` the one
-    that is denied by it (alert denies reduced_consciousness).
+    that is denied by it (alert denies reduced_consciousness); `acute` the event that it is while it
+    happens (a heart attack that somebody is having, and not one of years ago).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,7 @@ class Concept(BaseModel):
     abbreviations: tuple[str, ...] = ()
     implies: tuple[str, ...] = ()
     negative_of: str | None = None
+    acute: str | None = None
 
     @property
     def names_zh(self) -> tuple[str, ...]:
@@ -114,6 +116,9 @@ def read_lexicon(folder: Path = FOLDER) -> Lexicon:
             if concept.code in concepts:
                 raise ContentError(f"{path.name}: {concept.code} is defined twice")
             concepts[concept.code] = concept
+    for concept in concepts.values():
+        if concept.acute is not None and concept.acute not in concepts:
+            raise ContentError(f"{concept.code} names unknown {concept.acute}")
     digest = hashlib.sha256()
     for code in sorted(concepts):
         digest.update(concepts[code].model_dump_json().encode())

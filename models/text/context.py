@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
+from knowledge_base.lexicon.context import vaccine_prevented
 from knowledge_base.rules.facts import Severity, Status
 from models.text.cue_patterns import (
     MENTION,
@@ -62,6 +63,8 @@ def _mask(text: str, mentions: Sequence[Mention], pseudo: re.Pattern[str]) -> st
     return pseudo.sub(lambda m: PSEUDO * len(m.group()), masked)
 
 
+_JUST_COME = 3
+"""Characters behind a Chinese name in which it is said to have come (心梗发作了)."""
 _REACH = 300
 """Characters beyond which nothing bears on a mention: a text without marks is no one sentence."""
 
@@ -134,6 +137,8 @@ class ContextReader:
 
     def _status(self, mention: Mention, left: str, right: str, sentence: tuple[int, int]) -> Status:
         negated = mention.negations % 2 == 1
+        if self._cues.nobody.search(self._masked, sentence[0], mention.start):
+            return "present" if negated else "absent"
         if mention.negations > 0 and not negated:
             return "present"
         if self._of_another(mention, sentence) or self._is_vaccine(mention, sentence):
@@ -173,11 +178,14 @@ class ContextReader:
         """
         start, end = self._clause_span(mention, sentence)
         left = self._text[start : mention.start]
+        if self._cues.fiction.search(left):
+            return not any(
+                start <= s < end for who in ("self", "relative") for s, _ in self._people[who]
+            )
         if self._cues.supposed.search(left):
             return True
         if mention.code in self._diseases and self._cues.acquaintances.search(left):
-            whole = self._text[slice(*sentence)]
-            if self._cues.for_oneself.search(whole) and not self._cues.at_once.search(whole):
+            if self._is_for_oneself(mention, self._text[slice(*sentence)], end):
                 return True
         found = list(self._cues.others.finditer(left))
         if not found or self._cues.harms.search(self._text, start, end):
@@ -187,6 +195,17 @@ class ContextReader:
             return False
         elsewhere = any(m.end <= start or end <= m.start for m in self._mentions)
         return elsewhere or any(last <= start or end <= first for first, last in self._own_parts)
+
+    def _is_for_oneself(self, mention: Mention, sentence: str, clause_end: int) -> bool:
+        """Whether an acquaintance's illness, which is not of now, is why somebody asks."""
+        if self._cues.at_once.search(sentence):
+            return False
+        if self._cues.own_check.search(sentence):
+            return True
+        near = mention.end + _JUST_COME if self._cues.language == "zh" else clause_end
+        return bool(self._cues.for_oneself.search(sentence)) and not self._cues.just_come.search(
+            self._text, mention.start, min(near, clause_end)
+        )
 
     def _asked(self, mention: Mention, left: str, sentence: tuple[int, int]) -> bool:
         """Whether the mention is a question, or a disease that is feared."""
@@ -211,7 +230,7 @@ class ContextReader:
 
     def _is_vaccine(self, mention: Mention, sentence: tuple[int, int]) -> bool:
         """Whether a disease is named for its vaccine: tetanus (up to date), 接种(乙肝)疫苗."""
-        if mention.code not in self._diseases:
+        if mention.code not in vaccine_prevented():
             return False
         start, end = self._clause_span(mention, sentence)
         left, right = self._text[start : mention.start], self._text[mention.end : end]

@@ -88,9 +88,12 @@ class CuePatterns:
             rf"[^,.;!?\n]{{0,3}}?{alternatives(words.family_after, whole=whole)}"
         )
         self.others, self.harms = pattern(words.others), pattern(words.harms)
+        self.fiction = pattern(words.fiction)
+        self._read_nobody(words)
         self.supposed, self.own_part = pattern(words.supposed), pattern(words.own_part)
         self.acquaintances = pattern(words.acquaintances)
-        self.for_oneself, self.at_once = pattern(words.for_oneself), pattern(words.at_once)
+        self.for_oneself, self.own_check = pattern(words.for_oneself), pattern(words.own_check)
+        self.at_once, self.just_come = pattern(words.at_once), pattern(words.happening.after)
         self.asked_about = pattern(words.asked_about)
         self._read_vaccines(words)
         self.list_negation = pattern(words.list_negation) if words.list_negation else None
@@ -109,12 +112,15 @@ class CuePatterns:
         self.terminator = re.compile(
             rf"[{marks}]|\.(?!\d)|" + alternatives(words_only, whole=whole)
         )
-        bridge = alternatives((*words.negation_bridge, " "), whole=False)
-        lists = alternatives((*words.list_marks, *words.negation), whole=False)
+        bridges = _undivided((*words.negation_bridge, " "))
+        bridge = alternatives(bridges, whole=False)
+        lists = alternatives(
+            _undivided((*words.list_marks, *words.negation), beside=bridges), whole=False
+        )
         self.negated_zh = re.compile(
             rf"(?P<double>{alternatives(words.double_negation, whole=False)}|不(?=否认))?"
             rf"(?:{alternatives(words.negation, whole=False)})"
-            rf"(?:{bridge}|{MENTION}+(?:{bridge})*(?:{lists})(?:{bridge})*)*$"
+            rf"(?:{bridge}|{MENTION}+(?:{bridge})*(?:{lists}))*$"
         )
         formal = alternatives(words.list_negation, whole=False)
         # Taken once and kept: a long list must not be tried in every division of its words.
@@ -123,8 +129,9 @@ class CuePatterns:
         )
         self.listed_zh = re.compile(rf"(?:{formal})(?:{parts}|{MENTION}+)*+$")
         self.list_ends_zh = re.compile(rf"(?:{MENTION}+|等)?(?=[,。.;!\n、)]|$)")
+        doubtful = alternatives(_undivided((*bridges, "的", "可能", "有", "就")), whole=False)
         self.doubted_zh = re.compile(
-            rf"(?:{alternatives(words.unknown, whole=False)})(?:{bridge}|的|可能|有|就)*$"
+            rf"(?:{alternatives(words.unknown, whole=False)})(?:{doubtful})*$"
         )
         self.unknown = pattern(words.unknown)
         post = words.post_negation
@@ -153,10 +160,30 @@ class CuePatterns:
             r"|get|gets|have|has|had))(?![a-z])"
         )
 
+    def _read_nobody(self, words: Cues) -> None:
+        """Nobody (is) ill, 没人(有)发烧; "nobody knows why my chest hurts" denies no pain."""
+        zh = self.language == "zh"
+        between = (
+            "(?:有|会|在|出现|觉得|感到|再)*"
+            if zh
+            else (
+                rf"(?:\s+(?:else|here|at home|in the (?:family|house|class)"
+                rf"|{alternatives(words.fillers, whole=True)}))*\s*"
+            )
+        )
+        marks = alternatives((*words.list_marks, " "), whole=False)
+        listed = rf"(?:{MENTION}(?:{MENTION}|{marks})*)?"
+        self.nobody = re.compile(f"{alternatives(words.nobody, whole=not zh)}{between}{listed}$")
+
     def _read_vaccines(self, words: Cues) -> None:
         """A vaccine's words before or after the disease, and a shot's where that is its name."""
         zh = self.language == "zh"
-        between = "[^,。;]{0,4}?" if zh else r"[\s'-]*(?:[\w'-]+\s+){0,2}?"
+        reaction = alternatives(words.vaccine_between, whole=not zh)
+        between = (
+            rf"(?:(?!{reaction})[^,。;]){{0,4}}?"
+            if zh
+            else rf"[\s'-]*(?:(?!{reaction})[\w'-]+\s+){{0,2}}?"
+        )
         ending = (
             "(?:了|过|完|的|针)*$" if zh else r"(?:\s+(?:a|an|the|my|his|her|for|against))*\s+$"
         )
@@ -173,6 +200,22 @@ class CuePatterns:
             re.compile(between + either) for either in (after, shot_after)
         )
         self.named_for_shots = frozenset(words.named_for_shots)
+
+
+def _undivided(listed: Iterable[str], beside: Iterable[str] = ()) -> tuple[str, ...]:
+    """The words that are not made up of shorter ones, nor of one and those that stand beside it.
+
+    有过 is 有 and 过. A run of words then divides in one way only, and a pattern that repeats them
+    has no second way to try: with both, the time doubles with every word.
+    """
+    kept: list[str] = []
+    around = f"(?:{alternatives(beside, whole=False)})*" if beside else ""
+    for word in sorted(set(listed), key=len):
+        shorter = alternatives(kept, whole=False)
+        made_up = f"{around}{shorter}{around}" if beside else f"(?:{shorter})+"
+        if not kept or not re.fullmatch(made_up, word):
+            kept.append(word)
+    return tuple(kept)
 
 
 @lru_cache(maxsize=2)

@@ -45,7 +45,17 @@ def _since(zh: str, en: str) -> re.Pattern[str]:
 _WEEKDAY_ZH = "(?:周|星期|礼拜)[一二三四五六日天]"
 _WEEKDAY = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 # Without a clock the middle of what a word can mean: Monday is none to seven days ago.
+_PART_ZH = "(?:早上|早晨|清晨|上午|中午|下午|傍晚|凌晨|晚上|夜里|半夜)"
+_CLOCK_ZH = rf"{_PART_ZH}?{NUMBER}点(?:半|多|钟|整|左右|\d{{1,2}}分?)*"
+_CLOCK_EN = r"\d{1,2}(?::\d\d)?\s?(?:am\b|pm\b|o'clock)"
 _FIXED = [
+    (re.compile(rf"(?:今天|今早|今晨){_CLOCK_ZH}|(?:从|自){_CLOCK_ZH}(?:就|才)?开始"
+                rf"|(?<!每天)(?<!天天){_PART_ZH}{NUMBER}点(?:半|多|钟|左右)*[就才]?(?:开始|突然)"),
+     8.0),
+    (re.compile(rf"(?:昨天|昨晚|昨夜){_CLOCK_ZH}"), 20.0),
+    (re.compile(rf"since (?:about |around )?{_CLOCK_EN}(?: this morning| today| tonight)?"
+                rf"|(?:at |around |about ){_CLOCK_EN} (?:this morning|today|tonight)"), 8.0),
+    (re.compile(rf"(?:since |at |around ){_CLOCK_EN} (?:yesterday|last night)"), 20.0),
     (re.compile(r"刚才|刚刚|just now|a moment ago"), 0.5),
     (re.compile(r"今早|今天早上|今天早晨|this morning|今天|today|tonight|今晚"), 8.0),
     (re.compile(r"(?:从|自)?(?:早上|早晨|上午|中午|下午|凌晨|傍晚)(?:就|才)?开始"), 8.0),
@@ -65,11 +75,15 @@ _EVERY = re.compile(r"(?:every|each|per|every other|每隔?)\s*$")
 
 @dataclass(frozen=True)
 class Duration:
-    """A stated span of time: hours and where it stands in the text."""
+    """A stated span of time: hours and where it stands in the text.
+
+    `dated`: words name a day or a time of it (this morning), and the hours are only about right.
+    """
 
     hours: float
     start: int
     end: int
+    dated: bool = False
 
 
 def find_durations(text: str) -> list[Duration]:
@@ -92,7 +106,7 @@ def find_durations(text: str) -> list[Duration]:
     for pattern, hours in _FIXED:
         for match in pattern.finditer(text):
             if not _taken(found, match):
-                found.append(Duration(hours, *match.span()))
+                found.append(Duration(hours, *match.span(), dated=True))
     return sorted(found, key=lambda d: d.start)
 
 

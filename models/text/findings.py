@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from knowledge_base.lexicon.findings import HISTORY, Lexicon, lexicon
 from knowledge_base.lexicon.grammar import Side
 from knowledge_base.rules.facts import Severity, Sex, Status
 from models.text.age_sex import find_ages_years, find_sex
 from models.text.context import SENTENCE_END, ContextReader, Experiencer, Temporality
+from models.text.contrast import elsewhere
 from models.text.crisis import crisis_reader
 from models.text.cue_patterns import Course, Onset
 from models.text.durations import Duration, find_durations
+from models.text.happening import is_happening
 from models.text.matcher import Matcher, Mention, matcher
 from models.text.normalise import Letters, normalise, visible, with_case
 from models.text.phrases import PhraseReader, phrase_reader
@@ -37,6 +39,7 @@ _GOES_ON = re.compile(
 class Finding:
     """One concept in the text: `text == source[start:end]`.
 
+    `since` are the patient's words where these name a day or a time of it and no span.
     `site` and `side` where its words name them; `corrected` where a typing error was read over.
     """
 
@@ -51,9 +54,18 @@ class Finding:
     onset: Onset | None = None
     course: Course | None = None
     duration_hours: float | None = None
+    since: str | None = None
     site: str | None = None
     side: Side | None = None
     corrected: bool = False
+
+    @property
+    def is_of_now(self) -> bool:
+        """Whether somebody has it now: not denied, asked, past or told of the family."""
+        return (self.status, self.temporality) == (
+            "present",
+            "now",
+        ) and self.experiencer != "family"
 
     @property
     def sudden(self) -> bool:
@@ -97,6 +109,7 @@ class Reader:
         letters = Letters(text)
         durations = find_durations(folded)
         mentions = self._phrases.extend(folded, self._matcher.find(text), durations)
+        mentions = elsewhere(folded, mentions)
         # By parts, not by list; a lexicon of one's own need not know a crisis.
         crises = crisis_reader().extend(folded, mentions)
         mentions = [m for m in crises if m.code in self._lexicon]
@@ -110,25 +123,33 @@ class Reader:
         for mention in mentions:
             local = letters.language(*_around(folded, mention))
             context = contexts["en" if local == "en" else "zh"].read(mention)
-            findings.append(
-                Finding(
-                    code=mention.code,
-                    status=context.status,
-                    experiencer=context.experiencer,
-                    temporality=context.temporality,
-                    start=places[mention.start],
-                    end=places[mention.end - 1] + 1,
-                    text=original[places[mention.start] : places[mention.end - 1] + 1],
-                    severity=context.severity,
-                    onset=context.onset,
-                    course=context.course,
-                    duration_hours=_duration_of(folded, mention, starts, durations),
-                    site=mention.site,
-                    side=mention.side,
-                    corrected=mention.corrected
-                    or any(s < mention.end and mention.start < e for s, e in mistyped),
-                )
+            duration = _duration_of(folded, mention, starts, durations)
+            found = Finding(
+                code=mention.code,
+                status=context.status,
+                experiencer=context.experiencer,
+                temporality=context.temporality,
+                start=places[mention.start],
+                end=places[mention.end - 1] + 1,
+                text=original[places[mention.start] : places[mention.end - 1] + 1],
+                severity=context.severity,
+                onset=context.onset,
+                course=context.course,
+                duration_hours=duration.hours if duration else None,
+                since=_words_of(original, places, duration),
+                site=mention.site,
+                side=mention.side,
+                corrected=mention.corrected
+                or any(s < mention.end and mention.start < e for s, e in mistyped),
             )
+            findings.append(found)
+            acute = self._lexicon[mention.code].acute
+            if (
+                acute
+                and found.is_of_now
+                and is_happening(folded, mention.start, mention.end, local)
+            ):
+                findings.append(replace(found, code=acute))
         return Reading(
             text=original,
             language=letters.language(),
@@ -151,14 +172,14 @@ def _around(text: str, mention: Mention) -> tuple[int, int]:
 
 def _duration_of(
     text: str, mention: Mention, starts: Sequence[int], durations: Sequence[Duration]
-) -> float | None:
+) -> Duration | None:
     """The nearest duration of the same sentence with no other sentence mark between.
 
     A duration after the mention wins over one before it at the same distance: 胸痛30分钟.
     `starts` are those of all mentions, in order. On either side only the nearest duration can
     win, for length and mentions between grow with every one behind it.
     """
-    best: tuple[float, float] | None = None
+    best: tuple[float, Duration] | None = None
     following = bisect_left(durations, mention.end, key=lambda d: d.start)
     for duration in durations[max(0, following - 1) : following + 1]:
         after = duration.start >= mention.end
@@ -174,5 +195,12 @@ def _duration_of(
             others = bisect_left(starts, high) - bisect_left(starts, low)
             distance += 100.0 * (others - (low <= mention.start < high))
         if best is None or distance < best[0]:
-            best = (distance, duration.hours)
+            best = (distance, duration)
     return None if best is None else best[1]
+
+
+def _words_of(text: str, places: Sequence[int], duration: Duration | None) -> str | None:
+    """The words of `text` that name a day or a time of it."""
+    if duration is None or not duration.dated:
+        return None
+    return text[places[duration.start] : places[duration.end - 1] + 1]

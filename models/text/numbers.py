@@ -9,7 +9,7 @@ _UNITS = {"十": 10, "百": 100, "千": 1000}
 
 _CHINESE = "零〇一二两俩三四五六七八九十百千半几"
 NUMBER = (
-    rf"(?:(?<![\d.])\d{{1,5}}(?:\.\d{{1,3}})?"
+    rf"(?:(?<![\d.])\d{{1,5}}+(?:\.\d{{1,3}}+)?+"
     rf"|(?<![{_CHINESE}])[{_CHINESE}]{{1,8}}(?:点[零一二三四五六七八九]{{1,2}})?)"
 )
 """Regular expression of a number in digits or Chinese numerals.

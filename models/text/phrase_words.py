@@ -74,7 +74,8 @@ class PhraseWords:
         small += [general.sudden, general.worsening]
         plain: list[tuple[str, Iterable[str]]] = [(FILLER, names) for names in small]
         plain += [(NEGATION, own.negations), (PREPOSITION, own.prepositions), (LINK, own.links)]
-        plain += [(BREAK, general.pseudo_negation), (BREAK, general.question)]
+        apparent = [word for word in general.pseudo_negation if word not in own.fillers]
+        plain += [(BREAK, apparent), (BREAK, general.question)]
         for kind, names in plain:
             for name in names:
                 self._add(language, name, kind)

@@ -14,7 +14,8 @@ from knowledge_base.lexicon.findings import HISTORY, Lexicon
 from knowledge_base.rules.facts import Facts, Observation, Severity, Sex
 from knowledge_base.rules.ruleset import rules
 from models.text.findings import Finding, Reader, Reading
-from models.text.normalise import LETTERS_PER_CHARACTER, is_cjk
+from models.text.happening import is_said_alone
+from models.text.normalise import LETTERS_PER_CHARACTER, is_cjk, normalise
 from models.triage.experiencers import Experiencers
 from models.triage.request import TriageRequest
 from models.triage.stated_numbers import all_ages, worst_values
@@ -68,12 +69,25 @@ class CaseReader:
         it more urgent, and never otherwise.
         """
         readings = tuple(map(self._reader.read, request.texts))
+        readings = tuple(map(self._happening, readings[:1])) + readings[1:]
         whose = Experiencers(readings, self._lexicon)
         apart = self._case(request, readings, whose, shared=False)
         if not whose.both:
             return apart
         shared = self._case(request, readings, whose, shared=True)
         return min(apart, shared, key=_urgency)
+
+    def _happening(self, reading: Reading) -> Reading:
+        """A first message that says nothing but "heart attack" calls for help with one."""
+        if len(reading.findings) != 1 or not reading.findings[0].is_of_now:
+            return reading
+        [named] = reading.findings
+        acute = self._lexicon[named.code].acute
+        text = normalise(reading.text)
+        language = "zh" if reading.language == "zh" else "en"
+        if acute is None or not is_said_alone(text, named.start, named.end, language):
+            return reading
+        return replace(reading, findings=(named, replace(named, code=acute)))
 
     def _case(
         self,
@@ -136,12 +150,17 @@ class CaseReader:
         kinds = {self._lexicon[code].kind for code in case.present}
         if kinds - _BACKGROUND_KINDS:
             return True
-        asked_about = any(
-            finding.status == "unknown" and self._lexicon[finding.code].kind in HISTORY
+        told = any(
+            (finding.status == "unknown" and self._lexicon[finding.code].kind in HISTORY)
+            or self._is_past_illness(finding)
             for reading in case.readings
             for finding in reading.findings
         )
-        return bool(kinds or asked_about) and sum(map(unread, case.readings)) <= _MOST_UNREAD
+        return bool(kinds or told) and sum(map(unread, case.readings)) <= _MOST_UNREAD
+
+    def _is_past_illness(self, finding: Finding) -> bool:
+        past = (finding.status, finding.temporality) == ("present", "past")
+        return past and self._lexicon[finding.code].kind not in _BACKGROUND_KINDS
 
     def _graded(self, finding: Finding) -> list[str]:
         """The codes that the lexicon has for a stated grade: severe_headache, sudden_…"""

@@ -134,7 +134,10 @@ def _details(
     onset = "sudden" if observation.sudden else onset
     if onset is not None and not code.startswith("sudden_"):
         yield words.onset[onset][language]
-    if observation.duration_hours is not None:
+    since = _since(observation.duration_hours, told)
+    if since is not None:
+        yield since
+    elif observation.duration_hours is not None:
         time = _duration(observation.duration_hours, words)[language]
         yield words.lasting[language].format(time=time)
     if observation.severity is not None and not code.startswith("severe_"):
@@ -143,6 +146,11 @@ def _details(
     course = "worsening" if observation.worsening else course
     if course is not None:
         yield words.course[course][language]
+
+
+def _since(hours: float | None, told: Iterable[Finding]) -> str | None:
+    """The patient's own words where they name a day or an hour of it: no number is made up."""
+    return next((f.since for f in told if f.since and f.duration_hours == hours), None)
 
 
 def _duration(hours: float, words: Words) -> Text:

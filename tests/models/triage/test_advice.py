@@ -142,6 +142,23 @@ def test_the_list_for_the_doctor_holds_what_the_patient_said_and_nothing_else() 
     assert "heart attack" not in told
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("今天早上右手无力", "今天早上"),
+        ("胸痛，今天早上8点开始", "今天早上8点"),
+        ("chest pain since this morning", "this morning"),
+        ("weak arm since 8:30 am today", "since 8:30 am today"),
+    ],
+)
+def test_a_stated_hour_is_told_to_the_doctor_and_no_number_made_of_it(text: str, told: str) -> None:
+    made, _ = advice(text)
+    listed = "\n".join(made.tell_the_doctor)
+    assert told in listed
+    assert "小时" not in listed
+    assert "hours" not in listed
+
+
 def test_a_pregnancy_is_said_once() -> None:
     made, _ = advice("怀孕了，头疼两天", pregnant=True)
     assert "\n".join(made.tell_the_doctor).count("怀孕") == 1
@@ -225,11 +242,20 @@ def test_warning_signs_are_only_spoken_of_where_some_are_listed(
         ("咳嗽", "common-cold-cough"),
         ("fever since yesterday", "fever-in-adults"),
         ("拉肚子一天", "acute-diarrhoea-vomiting"),
+        ("犬吠样咳嗽，吸气有喉鸣", "acute-breathlessness"),
+        ("barking cough with stridor", "acute-breathlessness"),
+        ("失眠", "insomnia"),
     ],
 )
 def test_the_card_that_is_about_the_complaint_is_cited_first(text: str, card: str) -> None:
     made, _ = advice(text)
     assert made.watch_for[0].card == card
+
+
+@pytest.mark.parametrize("text", ["最近很疲劳", "I am always tired"])
+def test_tiredness_alone_is_no_sleeplessness(text: str) -> None:
+    made, _ = advice(text)
+    assert "insomnia" not in {passage.card for passage in (*made.watch_for, *made.self_care)}
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,26 @@ def test_a_relatives_disease_never_becomes_the_speakers_for_nothing(
     reader: CaseReader, text: str, disease: str
 ) -> None:
     assert disease not in case(reader, text).facts.history
+
+
+@pytest.mark.parametrize("text", ["我爸去年心梗了", "Had a heart attack in 2019", "以前得过肺炎"])
+def test_an_illness_of_the_past_is_understood(reader: CaseReader, text: str) -> None:
+    assert case(reader, text).understood
+
+
+def test_a_past_illness_beside_unread_words_is_not_enough(reader: CaseReader) -> None:
+    unread = "这两天家里那个东西总是咕噜咕噜地往上涌到那里又绕回来然后就整个都不对头了很奇怪"
+    assert not case(reader, f"三年前得过肺炎。{unread}").understood
+
+
+@pytest.mark.parametrize(
+    "text", ["最近睡不着，什么都没意思", "can't sleep, nothing interests me any more"]
+)
+def test_loss_of_interest_does_not_end_at_self_care(reader: CaseReader, text: str) -> None:
+    facts = case(reader, text, age_years=30).facts
+    assert rules().judge_ages(facts, (30,))[0].disposition == 4
+
+
+def test_sleeplessness_alone_may(reader: CaseReader) -> None:
+    facts = case(reader, "最近睡不着", age_years=30).facts
+    assert rules().judge_ages(facts, (30,))[0].disposition == 5

@@ -128,6 +128,13 @@ def test_low_mood_is_asked_for_suicide_first(talk: Talk) -> None:
     assert talk.asked("最近情绪低落", age_years=30)[0] == ("suicidal_ideation",)
 
 
+@pytest.mark.parametrize(
+    "text", ["最近睡不着，什么都没意思", "I cannot sleep, nothing interests me any more"]
+)
+def test_loss_of_interest_is_asked_for_suicide_first(talk: Talk, text: str) -> None:
+    assert talk.asked(text, age_years=30)[0] == ("suicidal_ideation",)
+
+
 def test_a_mood_told_late_is_still_asked_for_suicide(talk: Talk) -> None:
     talk.say("头疼两天", age_years=30)
     while talk.now.asked < MOST_QUESTIONS and talk.now.question is not None:
