@@ -58,8 +58,11 @@ class Player:
         self.versions: dict[str, str] = {}
 
     def whole(self, case: Vignette) -> Judged:
-        """The vignette told at once."""
-        return self._triage.judged(TriageRequest(messages=case.whole))
+        """The vignette told at once; as in a talk, the story belongs to what is told unasked
+        where the first message does not say what is the matter."""
+        first = self._triage.judged(TriageRequest(messages=case.whole[:1]))
+        unasked = tuple(dict.fromkeys(case.whole[: 1 if first.case.understood else 2]))
+        return self._triage.judged(TriageRequest(messages=case.whole, unasked=unasked))
 
     def play(
         self, case: Vignette, full: Judged, patient: SimulatedPatient, *, volunteers: bool = True

@@ -94,6 +94,12 @@ class Cues(BaseModel):
 
 
 @lru_cache(maxsize=1)
+def last_year_over() -> int:
+    """The last year of which a date is read as past, read once."""
+    return TypeAdapter(int).validate_python(read_yaml(FILE)["last_year_over"])
+
+
+@lru_cache(maxsize=1)
 def cues() -> dict[str, Cues]:
     """Cue words by language, read once."""
     data = read_yaml(FILE)

@@ -23,6 +23,7 @@ from models.text.cue_patterns import (
     Onset,
     patterns_of,
 )
+from models.text.happening import has_come
 from models.text.matcher import Mention
 from models.text.past import is_past
 
@@ -63,8 +64,6 @@ def _mask(text: str, mentions: Sequence[Mention], pseudo: re.Pattern[str]) -> st
     return pseudo.sub(lambda m: PSEUDO * len(m.group()), masked)
 
 
-_JUST_COME = 3
-"""Characters behind a Chinese name in which it is said to have come (心梗发作了)."""
 _REACH = 300
 """Characters beyond which nothing bears on a mention: a text without marks is no one sentence."""
 
@@ -184,9 +183,12 @@ class ContextReader:
             )
         if self._cues.supposed.search(left):
             return True
-        if mention.code in self._diseases and self._cues.acquaintances.search(left):
-            if self._is_for_oneself(mention, self._text[slice(*sentence)], end):
-                return True
+        if (
+            mention.code in self._diseases
+            and self._cues.acquaintances.search(left)
+            and self._is_for_oneself(mention, self._text[slice(*sentence)])
+        ):
+            return True
         found = list(self._cues.others.finditer(left))
         if not found or self._cues.harms.search(self._text, start, end):
             return False
@@ -196,15 +198,14 @@ class ContextReader:
         elsewhere = any(m.end <= start or end <= m.start for m in self._mentions)
         return elsewhere or any(last <= start or end <= first for first, last in self._own_parts)
 
-    def _is_for_oneself(self, mention: Mention, sentence: str, clause_end: int) -> bool:
+    def _is_for_oneself(self, mention: Mention, sentence: str) -> bool:
         """Whether an acquaintance's illness, which is not of now, is why somebody asks."""
         if self._cues.at_once.search(sentence):
             return False
         if self._cues.own_check.search(sentence):
             return True
-        near = mention.end + _JUST_COME if self._cues.language == "zh" else clause_end
-        return bool(self._cues.for_oneself.search(sentence)) and not self._cues.just_come.search(
-            self._text, mention.start, min(near, clause_end)
+        return bool(self._cues.for_oneself.search(sentence)) and not has_come(
+            self._text, mention.start, mention.end, self._cues.language
         )
 
     def _asked(self, mention: Mention, left: str, sentence: tuple[int, int]) -> bool:
@@ -225,8 +226,11 @@ class ContextReader:
         return bool(asked) and not self._cues.stated.search(left)
 
     def _answered_no(self, left: str, right: str) -> bool:
-        """Whether somebody asked about it and the answer was no."""
-        return bool(self._cues.asked_about.search(left) and self._cues.answered_no.match(right))
+        """Whether the patient was asked about it and answered no; who asks has it ("I asked")."""
+        asked = self._cues.asked_about.search(left)
+        if asked is None or self._cues.first_person.search(left, 0, asked.start()):
+            return False
+        return bool(self._cues.answered_no.match(right))
 
     def _is_vaccine(self, mention: Mention, sentence: tuple[int, int]) -> bool:
         """Whether a disease is named for its vaccine: tetanus (up to date), 接种(乙肝)疫苗."""

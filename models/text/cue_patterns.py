@@ -93,8 +93,8 @@ class CuePatterns:
         self.supposed, self.own_part = pattern(words.supposed), pattern(words.own_part)
         self.acquaintances = pattern(words.acquaintances)
         self.for_oneself, self.own_check = pattern(words.for_oneself), pattern(words.own_check)
-        self.at_once, self.just_come = pattern(words.at_once), pattern(words.happening.after)
-        self.asked_about = pattern(words.asked_about)
+        self.at_once = pattern(words.at_once)
+        self._read_answers(words)
         self._read_vaccines(words)
         self.list_negation = pattern(words.list_negation) if words.list_negation else None
         self.people = [
@@ -143,13 +143,6 @@ class CuePatterns:
             rf"|^(?:的)?(?:症状|情况|现象)?(?:{alternatives(strong, whole=False)}"
             + (r"|没有(?:了|过)?(?=[,。.;!\n、]|$))" if weak else ")")
         )
-        answers = alternatives(words.answered_no, whole=whole)
-        self.answered_no = re.compile(
-            rf"(?:[^。.;!?\n]{{0,8}}?){answers}(?=[,。.;!?\n、\"]|$)"
-            if zh
-            else r"[^.;!?\n]{0,30}?[:,\"]\s*\"?(?:(?:he|she|they|i|pt|patient)\s+)?(?:\w+\s+)?"
-            + answers
-        )
         self.denied_after_en = re.compile(
             rf"^-free\b|^\s*(?:(?:is|was|has|have|been|now|:)\s*)*{alternatives(post, whole=True)}"
             r"|^\s*:\s*no\b"
@@ -158,6 +151,26 @@ class CuePatterns:
         self.new_subject_en = re.compile(
             r"(?<![a-z])(?:i|he|she|they|we|it)(?:'(?:m|s|re|ve)| (?:am|is|are|was|were|feel|feels"
             r"|get|gets|have|has|had))(?![a-z])"
+        )
+
+    def _read_answers(self, words: Cues) -> None:
+        """An answer that is a "no" and nothing else: it ends its clause and has no other object.
+
+        吃药没有 answers about tablets, and "no one helped" is no answer.
+        """
+        answers = alternatives(words.answered_no, whole=self.language == "en")
+        ends = r"(?=\s*(?:[,。.;!?\n、\"]|$))"
+        self.asked_about = re.compile(alternatives(words.asked_about, whole=self.language == "en"))
+        self.first_person = re.compile(
+            alternatives(words.first_person, whole=self.language == "en")
+        )
+        self.answered_no = re.compile(
+            rf"(?:[^。.;!?\n]{{0,8}}?否认|(?:的?(?:情况|症状))?时?[,:]?\s*\"?"
+            rf"(?:他|她|其|患者|病人)?(?:说|答|回答|表示|明确|坚决|均|都|也)*{answers}){ends}"
+            if self.language == "zh"
+            else r"[^.;!?\n]{0,30}?[:,\"]\s*\"?(?:(?:he|she|they|i|pt|patient)\s+)?(?:\w+\s+)?"
+            + answers
+            + ends
         )
 
     def _read_nobody(self, words: Cues) -> None:

@@ -61,6 +61,52 @@ def test_what_a_thermometer_shows_is_a_temperature(
     assert reading.ages_years == ()
 
 
+STATED = [
+    ("SpO2 85", {"spo2": 85}),
+    ("sats 80", {"spo2": 80}),
+    ("血氧85", {"spo2": 85}),
+    ("HR 38", {"heart_rate": 38}),
+    ("HR 30-38", {"heart_rate": 38}),
+    ("pulse is 40", {"heart_rate": 40}),
+    ("心率38", {"heart_rate": 38}),
+    ("RR 8", {"respiratory_rate": 8}),
+    ("呼吸40", {"respiratory_rate": 40}),
+    ("BP 70/40", {"systolic_bp": 70, "diastolic_bp": 40}),
+    ("BP 70", {"systolic_bp": 70}),
+    ("血压70/40", {"systolic_bp": 70, "diastolic_bp": 40}),
+    ("glucose 2", {"glucose_mmol_l": 2}),
+    ("血糖2", {"glucose_mmol_l": 2}),
+    ("pain 8/10", {"pain_score": 8}),
+]
+
+
+@pytest.mark.parametrize("sex", [" F", "F", " M", " f", ", F", ", M", "，女", "，男", " F,"])
+@pytest.mark.parametrize(("text", "values"), STATED)
+def test_a_vital_sign_before_a_sex_is_a_vital_sign_and_no_age(
+    reader: Reader, text: str, values: dict[str, float], sex: str
+) -> None:
+    reading = reader.read(f"{text}{sex}")
+    assert {v.name: v.value for v in reading.values} == values
+    assert reading.ages_years == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("SpO2 85 F 62 yo", 62),
+        ("HR 38 F, 70 yo, dizzy", 70),
+        ("BP 70/40, 28F", 28),
+        ("28F, BP 70/40", 28),
+        ("血氧85，男，62岁", 62),
+        ("F/28 HR 38", 28),
+    ],
+)
+def test_an_age_beside_a_vital_sign_is_still_read(reader: Reader, text: str, years: float) -> None:
+    reading = reader.read(text)
+    assert reading.ages_years == (years,)
+    assert reading.values
+
+
 @pytest.mark.parametrize(
     "text", ["fell 4m onto concrete", "2m from the ground", "on metformin 12m", "女 2天前"]
 )

@@ -34,6 +34,11 @@ def level(reader: CaseReader, *messages: str) -> int | None:
         "I think she's having a stroke",
         "he just had a stroke",
         "she has had a stroke this morning",
+        "had a stroke after the covid vaccine",
+        "stroke two days after a booster",
+        "after the covid vaccine he had a stroke",
+        "打疫苗后中风",
+        "接种新冠疫苗后心梗",
     ],
 )
 def test_a_named_emergency_of_now_is_an_emergency(reader: CaseReader, text: str) -> None:
@@ -55,6 +60,11 @@ def test_a_named_emergency_of_now_is_an_emergency(reader: CaseReader, text: str)
         "can I fly after having a heart attack",
         "my father died of a heart attack",
         "I am afraid of having a heart attack one day",
+        "had a stroke two years after the covid vaccine",
+        "2021年打疫苗后中风",
+        "中风后能打疫苗吗",
+        "can I get the covid vaccine after a stroke",
+        "I had a stroke and after the flu jab my arm hurts",
     ],
 )
 def test_one_that_is_over_or_feared_is_none(reader: CaseReader, text: str) -> None:

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from knowledge_base.lexicon.context import vaccine_prevented
+from knowledge_base.lexicon.findings import HISTORY, lexicon
 from models.text.findings import Reader
 
 
@@ -34,6 +36,11 @@ def statuses(reader: Reader, text: str, code: str) -> set[str]:
         ("同事脑出血了，我也想查查", "intracerebral_haemorrhage"),
         ("my neighbour had a heart attack so I want a check-up", "myocardial_infarction"),
         ("网上说和冠心病有关", "coronary_heart_disease"),
+        ("水痘疫苗打了", "chickenpox"),
+        ("flu vaccine tomorrow", "influenza"),
+        ("接种了麻疹疫苗，胳膊有点酸", "measles_rubella"),
+        ("同事中风了，我想体检", "stroke_suspected"),
+        ("my cousin had a heart attack, it got me worried", "myocardial_infarction"),
     ],
 )
 def test_a_disease_that_is_only_named_is_not_present(reader: Reader, text: str, code: str) -> None:
@@ -50,6 +57,20 @@ def test_a_disease_that_is_only_named_is_not_present(reader: Reader, text: str, 
         ("狗咬了小腿，狂犬疫苗打完了", "animal_bite"),
         ("my neighbour is having a heart attack, please help", "myocardial_infarction"),
         ("邻居突发心梗，倒在地上了怎么办", "myocardial_infarction"),
+        ("anaphylaxis after covid vaccine", "anaphylaxis"),
+        ("covid vaccine anaphylaxis", "anaphylaxis"),
+        ("过敏性休克打疫苗后", "anaphylaxis"),
+        ("疫苗接种过敏性休克", "anaphylaxis"),
+        ("myocarditis after covid vaccine", "myocarditis"),
+        ("疫苗接种心肌炎", "myocarditis"),
+        ("stroke after booster shot", "stroke_history"),
+        ("meningitis after MMR vaccine", "meningitis"),
+        ("脑炎打疫苗后", "encephalitis"),
+        ("she has measles, not vaccinated", "measles_rubella"),
+        ("measles despite vaccination", "measles_rubella"),
+        ("我爸心梗了，我也怕", "myocardial_infarction"),
+        ("My uncle had a heart attack and it scared me", "myocardial_infarction"),
+        ("同事心梗了，我怕我也会", "myocardial_infarction"),
     ],
 )
 def test_a_disease_that_somebody_has_is_present(reader: Reader, text: str, code: str) -> None:
@@ -79,6 +100,11 @@ def test_what_somebody_died_of_is_not_the_patients(reader: Reader, text: str, co
         ("被问到自杀，他说没有过", "suicidal_ideation"),
         ("没说过不想活", "suicidal_ideation"),
         ("epilepsy, seizure-free for three years", "seizure"),
+        ("问及胸痛，否认", "chest_pain"),
+        ("追问胸痛，没有", "chest_pain"),
+        ("询问胸痛情况，患者说没有。", "chest_pain"),
+        ("asked about chest pain: none", "chest_pain"),
+        ("asked about chest pain, she denies", "chest_pain"),
         ("无头晕黑矇，无晕厥", "transient_vision_loss"),
         ("近半年无呕血黑便、无嗜睡", "melaena"),
         ("无外伤发热，大小便正常", "fever"),
@@ -95,6 +121,12 @@ def test_a_denial_is_heard_in_its_form(reader: Reader, text: str, code: str) -> 
     [
         ("Asked about suicide, she says yes and has a plan", "suicidal_ideation"),
         ("问到自杀时他说想过", "suicidal_ideation"),
+        ("I asked about my chest pain, no one helped", "chest_pain"),
+        ("asked about chest pain, never got a reply", "chest_pain"),
+        ("I asked about my chest pain, none", "chest_pain"),
+        ("我想询问胸痛，吃药没有，很急", "chest_pain"),
+        ("想询问胸痛，吃药没有，很急", "chest_pain"),
+        ("我询问过胸痛，没有", "chest_pain"),
         ("无发热头痛3天", "headache"),
         ("没有发烧胸痛", "chest_pain"),
         ("发烧正常吗", "fever"),
@@ -121,3 +153,7 @@ def test_a_long_list_without_marks_is_read_in_a_moment(reader: Reader) -> None:
     reader.read("无" + "头晕黑矇胸痛" * 40 + "吃了胸痛")
     reader.read("无头痛有过的有过的胸痛" * 20 + "吃了胸痛")
     assert time.perf_counter() - started < 5
+
+
+def test_what_a_vaccine_prevents_is_a_disease_of_the_lexicon() -> None:
+    assert all(lexicon()[code].kind in HISTORY for code in vaccine_prevented())

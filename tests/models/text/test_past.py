@@ -67,6 +67,78 @@ def test_an_old_illness_takes_nothing_of_today_with_it(
     assert "now" in found
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("2019年做过支架 胸痛出汗", "chest_pain"),
+        ("3年前做了支架 胸口疼得厉害", "severe_chest_pain"),
+        ("5年前心梗胸痛出汗", "chest_pain"),
+        ("三年前手术 胸痛", "chest_pain"),
+        ("two years ago stent crushing chest pain", "crushing_chest_pain"),
+        ("two years ago surgery crushing chest pain", "crushing_chest_pain"),
+        ("At age 60 chest pain crushing", "chest_pain"),
+        ("60岁时突发胸痛", "chest_pain"),
+    ],
+)
+def test_a_date_belongs_to_the_first_thing_it_meets(reader: Reader, text: str, code: str) -> None:
+    assert temporality(reader, text, code) == "now"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("2019年做过支架 胸痛出汗", "coronary_stent_or_bypass"),
+        ("5年前心梗胸痛出汗", "myocardial_infarction"),
+        ("2016年 脑梗", "cerebral_infarction"),
+        ("三年前得过一次脑梗", "cerebral_infarction"),
+        ("two years ago I had a stroke", "stroke_history"),
+        ("chest pain in 1945", "chest_pain"),
+        ("stroke (2017), stable", "stroke_history"),
+        ("stroke in the spring of 2015", "stroke_history"),
+    ],
+)
+def test_what_a_date_meets_first_is_past(reader: Reader, text: str, code: str) -> None:
+    assert temporality(reader, text, code) == "past"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("女儿5岁时不时抽搐", "seizure"),
+        ("宝宝3岁时不时喘不过气", "dyspnoea"),
+        ("孩子5岁时常抽搐", "seizure"),
+        ("孩子5岁时而抽搐", "seizure"),
+        ("孩子5岁时有抽搐", "seizure"),
+    ],
+)
+def test_now_and_then_is_no_age_of_long_ago(reader: Reader, text: str, code: str) -> None:
+    assert temporality(reader, text, code) == "now"
+
+
+@pytest.mark.parametrize("text", ["女儿5岁时抽搐过", "女儿5岁的时候抽搐", "5岁那年抽搐"])
+def test_what_happened_at_an_age_is_past(reader: Reader, text: str) -> None:
+    assert temporality(reader, text, "seizure") == "past"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("chest pain at 1930, sweating", "chest_pain"),
+        ("collapsed at 1945, chest pain", "syncope"),
+        ("collapsed about 2010", "syncope"),
+        ("collapsed @ 2015, sweating", "syncope"),
+        ("chest pain 1945hrs", "chest_pain"),
+        ("chest pain 1930, sweating", "chest_pain"),
+        ("chest pain 2015 hours", "chest_pain"),
+        ("overdose of 2000 mg", "overdose"),
+        ("overdose 2000 milligrams", "overdose"),
+        ("overdose of 2000", "overdose"),
+    ],
+)
+def test_an_hour_or_an_amount_is_no_year(reader: Reader, text: str, code: str) -> None:
+    assert temporality(reader, text, code) == "now"
+
+
 @pytest.mark.parametrize("text", ["2009年骨折", "2016年脑梗"])
 def test_a_calendar_year_is_no_duration(text: str) -> None:
     assert find_durations(text) == []

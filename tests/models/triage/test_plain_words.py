@@ -77,3 +77,45 @@ def test_a_newborns_age_in_days_is_read(text: str, days: int) -> None:
 )
 def test_harmless_cousins_stay_harmless(text: str) -> None:
     assert level(text) >= 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My dad is having a stroke, it scared me",
+        "爸中风了，我怕我也会",
+        "My dad is having a heart attack and it scared me",
+        "我爸心梗了，我也怕",
+        "我叔叔突发中风，我担心自己",
+        "my brother is having a stroke and it frightened me",
+        "my neighbour is having a stroke and it got me worried",
+    ],
+)
+def test_fear_beside_an_emergency_of_now_leaves_it_one(text: str) -> None:
+    assert level(text) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "anaphylaxis after covid vaccine",
+        "过敏性休克打疫苗后",
+        "疫苗接种过敏性休克",
+        "stroke after covid vaccine",
+        "中风打疫苗后",
+    ],
+)
+def test_the_harm_of_a_vaccine_is_an_emergency(text: str) -> None:
+    assert level(text) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        ("I asked if this crushing chest pain is serious, never got a reply", 1),
+        ("I asked about my chest pain, no one helped", 3),
+        ("我想询问胸痛，吃药没有，很急", 3),
+    ],
+)
+def test_a_question_without_an_answer_denies_nothing(text: str, most: int) -> None:
+    assert level(text) <= most
