@@ -26,6 +26,8 @@ _FEVER_C = 38.0
 _ROUTINE = 4
 _BACKGROUND_KINDS = frozenset({"medicine", "state", "request"})
 """What a complaint is told against. Alone it is the complaint only where little else was said."""
+_MOST_GREETING = 8
+"""Chinese characters up to which words without a finding are a greeting, not a complaint."""
 _MOST_UNREAD = 30
 """Chinese characters outside of findings up to which background alone explains a message."""
 
@@ -156,7 +158,7 @@ class CaseReader:
             for reading in case.readings
             for finding in reading.findings
         )
-        return bool(kinds or told) and sum(map(unread, case.readings)) <= _MOST_UNREAD
+        return bool(kinds or told) and sum(map(_unread, case.readings)) <= _MOST_UNREAD
 
     def _is_past_illness(self, finding: Finding) -> bool:
         past = (finding.status, finding.temporality) == ("present", "past")
@@ -239,7 +241,12 @@ def _urgency(case: Case) -> int:
     return verdict.disposition or _ROUTINE
 
 
-def unread(reading: Reading) -> float:
+def tells(reading: Reading) -> bool:
+    """Whether a message may say what is the matter: it is more than a greeting."""
+    return bool(reading.findings) or _unread(reading) > _MOST_GREETING
+
+
+def _unread(reading: Reading) -> float:
     """How much of a text no finding explains, in Chinese characters."""
     covered = {place for f in reading.findings for place in range(f.start, f.end)}
     rest = [c for place, c in enumerate(reading.text) if place not in covered]

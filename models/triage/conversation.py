@@ -17,6 +17,7 @@ from knowledge_base.lexicon.findings import Lexicon, lexicon
 from knowledge_base.rules.facts import Status
 from models.text.findings import Reader
 from models.text.normalise import language_of
+from models.triage.case import tells
 from models.triage.interview import in_mental_distress
 from models.triage.questions import (
     DESCRIBE,
@@ -78,7 +79,10 @@ class Conversation:
         reply = read_reply(text)
         about = self.question is not None and _asks_about(text)
         question = self.question
-        free = question is None or question.code in _FREE
+        # "I'm not sure" tells nothing, whatever was asked.
+        free = question is None or (
+            question.code in _FREE and reply.status is None and tells(_reader()[0].read(text))
+        )
         told = replace(
             self,
             messages=self._with(text, reply, about),

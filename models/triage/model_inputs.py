@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from knowledge_base.lexicon.findings import Lexicon
 from models.tasks.department import DepartmentRequest
-from models.triage.case import Case, unread
+from models.triage.case import Case, tells
 
-_MOST_GREETING = 8
-"""Chinese characters up to which words without a finding are a greeting, not a complaint."""
 _SHORT_TEXT = 40
 """Characters up to which a Chinese text is helped by the names of its findings."""
 
@@ -25,11 +23,13 @@ def department_request(case: Case, terms: Lexicon) -> DepartmentRequest:
 
 def unasked_words(case: Case) -> str:
     """What the patient said unasked, for the learned urgency: it has not learned from answers to
-    questions. The opening, up to the first message that says what is the matter, always counts.
-    The rules read all."""
+    questions. Where the request does not tell which messages those are, the opening, up to the
+    first message that says what is the matter. The rules read all."""
+    if case.request.unasked:
+        return "\n".join(case.request.unasked)
     opening = []
     for reading, text in zip(case.readings, case.request.texts, strict=True):
         opening.append(text)
-        if reading.findings or unread(reading) > _MOST_GREETING:
+        if tells(reading):
             break
-    return "\n".join(dict.fromkeys((*opening, *case.request.unasked)))
+    return "\n".join(opening)

@@ -61,8 +61,8 @@ class TriageRequest(BaseModel):
     )
     unasked: tuple[str, ...] = Field(
         default=(),
-        description="Those of the messages that answer no question, each once. The rules read all "
-        "messages, the learned urgency these and the first ones, up to the complaint.",
+        description="Those of the messages that answer no question, each once; by default the "
+        "first ones, up to the complaint. The rules read all, the learned urgency these.",
     )
     language: Language | None = Field(
         default=None, description="Language of the answer; taken from the text by default."

@@ -179,6 +179,10 @@ def test_a_complaint_put_as_a_question_is_read(question: str) -> None:
 def test_what_answers_the_question_for_the_complaint_counts_as_told_unasked() -> None:
     talk = Conversation().hear("你好")
     talk = talk.ask(judge(talk))
+    vague = talk.hear("说不清楚")
+    assert "说不清楚" not in vague.unasked
+    unknown = talk.hear("我老汉儿坐起一声不吭，手按到心口")
+    assert "我老汉儿坐起一声不吭，手按到心口" in unknown.unasked
     talk = talk.hear("女儿5岁时不时抽搐")
     assert "女儿5岁时不时抽搐" in talk.unasked
 
