@@ -173,6 +173,18 @@ def _cross_validated() -> list[str]:
     return [*lines, ""]
 
 
+def _turn() -> list[str]:
+    """One turn in process, on one core."""
+    found = json.loads(
+        _run(["env", "OMP_NUM_THREADS=1", sys.executable, "-m", "eval.turn"]).splitlines()[-1]
+    )
+    lines = ["## turn: one turn of triage in process, processor time on one core", ""]
+    lines += ["```sh", "OMP_NUM_THREADS=1 python -m eval.turn", "```", ""]
+    lines += ["| part | p50 ms | p99 ms |", "|---|---|---|"]
+    lines += [f"| {part} | {row['p50']:.1f} | {row['p99']:.1f} |" for part, row in found.items()]
+    return [*lines, ""]
+
+
 def main() -> None:
     """Measure and write."""
     data = Path(os.environ.get("FENZHEN_DATA", "../shared/data"))
@@ -197,6 +209,7 @@ def main() -> None:
             parts += _stress(found)
         parts.append("")
     parts += _cross_validated()
+    parts += _turn()
     figures, server = _latency(data)
     parts += ["## latency: one caller over HTTP on loopback", ""]
     parts += ["```sh", "python -m eval.latency --key KEY --physician KEY --xray FILE", "```", ""]

@@ -88,4 +88,5 @@ def test_a_page_that_repeats_itself_is_read_in_a_moment(prefix: str, repeated: s
     reader.read("胸痛 chest pain")
     started = time.process_time()
     reader.read(prefix + repeated * (LONG // len(repeated)) + "x胸痛")
-    assert time.process_time() - started < 1.5
+    # Half a second where nothing else runs; what grows faster than the text takes minutes.
+    assert time.process_time() - started < 5
