@@ -47,6 +47,21 @@ class FitConfig(BaseModel):
     """Decay of the moving average of the weights."""
 
 
+class TextModelConfig(BaseModel):
+    """What every model that starts from the encoder is told; each adds its own.
+
+    `encoder` is the folder that `fenzhen train encoder` wrote, `longest` the pieces read.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    title: dict[str, str]
+    seed: int
+    threads: int
+    encoder: str
+    longest: int
+    dropout: float
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """A folder that `pretrain` wrote."""

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from rich.progress import Progress
 from torch import Tensor, nn
 
@@ -39,7 +38,7 @@ from training.text.entities_measure import (
     held_out_counts,
     metrics_of,
 )
-from training.text.finetune import FitConfig, Pretrained, fit, outputs_of
+from training.text.finetune import FitConfig, Pretrained, TextModelConfig, fit, outputs_of
 from training.text.name_lists import SETS, name_lists
 from training.text.readers import count, training_set
 from training.text.stored import stored
@@ -64,17 +63,10 @@ _SECTIONS = {
 }
 
 
-class EntitiesConfig(BaseModel):
+class EntitiesConfig(TextModelConfig):
     """`training/configs/entities.yaml`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    title: dict[str, str]
-    seed: int
-    threads: int
-    encoder: str
-    longest: int
     widest: int
-    dropout: float
     width: int
     buckets: int
     unseen: float

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,7 +36,7 @@ from training.export import NETWORK, export_onnx, parity, write_artifact
 from training.text.calibrate import HeldOut, fit_temperature
 from training.text.corpus import PRETRAINED_ON_QUERIES
 from training.text.department_data import Example
-from training.text.finetune import FitConfig, Pretrained, fit, outputs_of
+from training.text.finetune import FitConfig, Pretrained, TextModelConfig, fit, outputs_of
 from training.text.intent_data import SET, labelled, unlabelled
 from training.text.linear import Linear
 from training.text.linear import fit as fit_linear
@@ -62,16 +61,9 @@ _SECTIONS = {
 }
 
 
-class IntentConfig(BaseModel):
+class IntentConfig(TextModelConfig):
     """`training/configs/intent.yaml`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    title: dict[str, str]
-    seed: int
-    threads: int
-    encoder: str
-    longest: int
-    dropout: float
     buckets: int
     max_characters: int
     longest_run: int

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from rich.progress import Progress
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from models.text.pieces import VOCABULARY, head_and_tail
 from training.export import NETWORK, export_onnx, parity, write_artifact
 from training.text.corpus import PRETRAINED_ON
 from training.text.encoder import Encoder, mean_and_maximum
-from training.text.finetune import FitConfig, Pretrained, fit, outputs_of
+from training.text.finetune import FitConfig, Pretrained, TextModelConfig, fit, outputs_of
 from training.text.readers import count, training_set
 from training.text.stored import stored
 from training.text.urgency_data import (
@@ -71,16 +70,9 @@ _SECTIONS = {
 }
 
 
-class UrgencyConfig(BaseModel):
+class UrgencyConfig(TextModelConfig):
     """`training/configs/urgency.yaml`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    title: dict[str, str]
-    seed: int
-    threads: int
-    encoder: str
-    longest: int
-    dropout: float
     folds: int
     consults: int
     weights: dict[str, float]
