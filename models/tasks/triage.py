@@ -79,7 +79,7 @@ class TriageTask:
         self._lexicon = terms or lexicon()
         self._rules = rule_set or rules()
         self._cards = cards() if guideline_cards is None else guideline_cards
-        self._reader = CaseReader(self._lexicon)
+        self._reader = CaseReader(self._lexicon, rule_set=self._rules)
         self._interview = Interview(self._rules, self._lexicon)
         self._department = DepartmentTask(department.manifest, department.folder)
         self._versions = {department.manifest.name: department.manifest.version}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from knowledge_base.lexicon.findings import HISTORY, Lexicon
 from knowledge_base.rules.facts import Facts, Observation, Severity, Sex
-from knowledge_base.rules.ruleset import rules
+from knowledge_base.rules.ruleset import RuleSet, rules
 from models.text.findings import Finding, Reader, Reading
 from models.text.happening import is_said_alone
 from models.text.normalise import LETTERS_PER_CHARACTER, is_cjk, normalise
@@ -60,9 +60,12 @@ class Case:
 class CaseReader:
     """Builds cases with one lexicon. Pure and thread-safe."""
 
-    def __init__(self, lexicon: Lexicon, reader: Reader | None = None) -> None:
+    def __init__(
+        self, lexicon: Lexicon, reader: Reader | None = None, *, rule_set: RuleSet | None = None
+    ) -> None:
         self._lexicon = lexicon
         self._reader = reader or Reader()
+        self._rules = rule_set or rules()
 
     def read(self, request: TriageRequest) -> Case:
         """The case of a request.
@@ -77,7 +80,12 @@ class CaseReader:
         if not whose.both:
             return apart
         shared = self._case(request, readings, whose, shared=True)
-        return min(apart, shared, key=_urgency)
+        return min(apart, shared, key=self._urgency)
+
+    def _urgency(self, case: Case) -> int:
+        """The level that the rules give; what no rule knows ranks as routine."""
+        verdict, _ = self._rules.judge_ages(case.facts, case.ages)
+        return verdict.disposition or _ROUTINE
 
     def _happening(self, reading: Reading) -> Reading:
         """A first message that says nothing but "heart attack" calls for help with one."""
@@ -233,12 +241,6 @@ class CaseReader:
             history=frozenset(history).union(*(self._lexicon.implied(c) for c in history)),
             values=values,
         )
-
-
-def _urgency(case: Case) -> int:
-    """The level that the rules give; what no rule knows ranks as routine."""
-    verdict, _ = rules().judge_ages(case.facts, case.ages)
-    return verdict.disposition or _ROUTINE
 
 
 def tells(reading: Reading) -> bool:

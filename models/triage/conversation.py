@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from knowledge_base.interview.data import wordings
 from knowledge_base.language import Language
 from knowledge_base.lexicon.findings import Lexicon, lexicon
 from knowledge_base.rules.facts import Status
-from models.text.findings import Reader
+from models.text.findings import Reader, Reading
 from models.text.normalise import language_of
 from models.triage.case import tells
 from models.triage.interview import in_mental_distress
@@ -76,16 +76,15 @@ class Conversation:
         `ticked` are the findings chosen of a question for several. Without an open question an
         answer says nothing.
         """
-        reply = read_reply(text)
-        about = self.question is not None and _asks_about(text)
-        question = self.question
+        said, reply, question = _Said(text), read_reply(text), self.question
+        about = question is not None and said.asks_about()
         # "I'm not sure" tells nothing, whatever was asked.
         free = question is None or (
-            question.code in _FREE and reply.status is None and tells(_reader()[0].read(text))
+            question.code in _FREE and reply.status is None and tells(said.reading)
         )
         told = replace(
             self,
-            messages=self._with(text, reply, about),
+            messages=self._with(said, reply, about),
             unasked=tuple(dict.fromkeys((*self.unasked, text))) if text and free else self.unasked,
             kept=False,
             asked_back=False,
@@ -94,7 +93,7 @@ class Conversation:
             return told
         if answer is None and (reply.social or about):
             return replace(told, kept=True, asked_back=about)
-        mentioned = _mentioned(text, question.codes) if text else {}
+        mentioned = said.mentioned(question.codes) if text else {}
         if answer is not None:
             return told._settle(question, answer, tuple(ticked), mentioned)
         if reply.takes_back and self.answered is not None and reply.status is not None:
@@ -102,20 +101,21 @@ class Conversation:
             return replace(before, question=question, kept=True)
         if reply.asks_back:
             return replace(told, kept=True, asked_back=True)
-        return told._read(question, reply, text, mentioned)
+        return told._read(question, reply, said, mentioned)
 
-    def _with(self, text: str, reply: Reply, asks_about: bool) -> tuple[str, ...]:
+    def _with(self, said: _Said, reply: Reply, asks_about: bool) -> tuple[str, ...]:
         """The messages with new words, where these tell something of the patient."""
-        if not text:
+        if not said.text:
             return self.messages
         before = tuple(m for m in self.messages if not read_reply(m).social)
-        idle = reply.social or asks_about or (reply.asks_back and not _tells(text))
-        return before if before and idle else (*before, text)
+        idle = reply.social or asks_about or (reply.asks_back and not said.tells_the_rules())
+        return before if before and idle else (*before, said.text)
 
     def _read(
-        self, question: QuestionResult, reply: Reply, text: str, mentioned: Mapping[str, Status]
+        self, question: QuestionResult, reply: Reply, said: _Said, mentioned: Mapping[str, Status]
     ) -> Conversation:
         """An answer in the patient's own words."""
+        text = said.text
         if question.code == "age" and (number := _NUMBER.match(text)):
             says = wordings().age.says[self._language()].format(number=number.group(1))
             told = replace(self, messages=(*self.messages, says))
@@ -125,7 +125,7 @@ class Conversation:
             return self._settle(question, "present", (), {})
         if reply.status is not None:
             return self._settle(question, reply.status, (), mentioned)
-        if question.code in OPEN and (question.code in self.missed or _says_something(text)):
+        if question.code in OPEN and (question.code in self.missed or said.says_something()):
             return self._settle(question, "present", (), {})
         if mentioned:
             first: Status = "present" if "present" in mentioned.values() else "absent"
@@ -245,39 +245,44 @@ def _reader() -> tuple[Reader, Lexicon]:
     return Reader(), lexicon()
 
 
-def _tells(text: str) -> bool:
-    """Whether the rules could learn something of the patient from a text."""
-    reader, _ = _reader()
-    reading = reader.read(text)
-    known = any(f.status != "unknown" for f in reading.findings)
-    return known or bool(reading.values or reading.ages_years or reading.sex)
+@dataclass(frozen=True)
+class _Said:
+    """New words of the patient, read at most once: reading is most of a turn's work."""
 
+    text: str
 
-def _asks_about(text: str) -> bool:
-    """Whether a text only asks what a finding's name means."""
-    if len(text) > _LONG * 2:
-        return False
-    reader, _ = _reader()
-    return asks_for_meaning(text, [(f.start, f.end) for f in reader.read(text).findings])
+    @cached_property
+    def reading(self) -> Reading:
+        """What the reader finds in them."""
+        return _reader()[0].read(self.text)
 
+    def tells_the_rules(self) -> bool:
+        """Whether the rules could learn something of the patient."""
+        reading = self.reading
+        known = any(f.status != "unknown" for f in reading.findings)
+        return known or bool(reading.values or reading.ages_years or reading.sex)
 
-def _says_something(text: str) -> bool:
-    """Whether a text names a finding or is long enough to be told for its own sake."""
-    reader, _ = _reader()
-    return len(text) > _LONG or bool(reader.read(text).findings)
+    def asks_about(self) -> bool:
+        """Whether they only ask what a finding's name means."""
+        if len(self.text) > _LONG * 2:
+            return False
+        return asks_for_meaning(self.text, [(f.start, f.end) for f in self.reading.findings])
 
+    def says_something(self) -> bool:
+        """Whether they name a finding or are long enough to be told for their own sake."""
+        return len(self.text) > _LONG or bool(self.reading.findings)
 
-def _mentioned(text: str, codes: tuple[str, ...]) -> dict[str, Status]:
-    """Those of the codes that a text speaks of, by themselves or by a special form."""
-    if not codes:
-        return {}
-    reader, terms = _reader()
-    found: dict[str, Status] = {}
-    for finding in reader.read(text).findings:
-        of = {finding.code}
-        if finding.status == "present":
-            of |= terms.implied(finding.code)
-        for code in of.intersection(codes):
-            if found.get(code) != "present":
-                found[code] = finding.status
-    return found
+    def mentioned(self, codes: tuple[str, ...]) -> dict[str, Status]:
+        """Those of the codes that they speak of, by themselves or by a special form."""
+        if not codes:
+            return {}
+        terms = _reader()[1]
+        found: dict[str, Status] = {}
+        for finding in self.reading.findings:
+            of = {finding.code}
+            if finding.status == "present":
+                of |= terms.implied(finding.code)
+            for code in of.intersection(codes):
+                if found.get(code) != "present":
+                    found[code] = finding.status
+        return found

@@ -274,7 +274,8 @@ def _write(
     consulted, named = (
         sum(row.source == source for row in trainer.rows) for source in ("consult", "wording")
     )
-    sets = {"esi_handbook.train": 174} | {n: count(data_dir, n) for n in PRETRAINED_ON}
+    practised = sum(row.source == "practice" for row in trainer.rows)
+    sets = {"esi_handbook.train": practised} | {n: count(data_dir, n) for n in PRETRAINED_ON}
     write_artifact(
         out_dir,
         Manifest(
