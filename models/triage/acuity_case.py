@@ -87,7 +87,7 @@ class AcuityReader:
         bedside: Scores | None = None,
     ) -> None:
         self._rules = rule_set or rules()
-        self._cases = CaseReader(terms or lexicon())
+        self._cases = CaseReader(terms or lexicon(), rule_set=self._rules)
         self._presentations = known or presentations()
         self._scores = bedside or scores()
 
