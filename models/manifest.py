@@ -34,6 +34,15 @@ class Label(_Strict):
     en: str
 
 
+class LabelGroup(_Strict):
+    """Labels that stand together for one yes or no: referable retinopathy is grades 2 to 4."""
+
+    code: str
+    zh: str
+    en: str
+    labels: list[str]
+
+
 class Calibration(_Strict):
     """Temperature scaling (Guo et al. 2017): probabilities = softmax(logits / temperature)."""
 
@@ -65,8 +74,32 @@ class OutOfDistribution(_Strict):
     statistics: dict[str, list[float]] = Field(default_factory=dict)
 
 
+class Head(_Strict):
+    """A further output of the network, read like the first: its own labels and calibration.
+
+    `output` names the tensor of its logits. A `research_only` head never decides anything and
+    says so wherever it is shown.
+    """
+
+    code: str
+    zh: str
+    en: str
+    output: str
+    labels: list[Label]
+    groups: list[LabelGroup] = Field(default_factory=list)
+    calibration: Calibration = Calibration()
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    conformal: Conformal | None = None
+    research_only: bool = False
+
+
 class Population(_Strict):
-    """Whom the model learned from: outside of it, it gives no score."""
+    """Whom the model learned from: outside of it, it gives no score.
+
+    `image_kind` is a label of the gate model `image_kind` (models/tasks/image_kind.py).
+    """
+
+    image_kind: str | None = None
 
     min_age_years: float | None = None
     max_age_years: float | None = None
@@ -106,6 +139,7 @@ class Manifest(_Strict):
         "dialogue_status",
         "embedding",
         "entities",
+        "image_kind",
         "imaging",
         "intent",
         "urgency",
@@ -114,6 +148,8 @@ class Manifest(_Strict):
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
     labels: list[Label] = Field(default_factory=list)
+    groups: list[LabelGroup] = Field(default_factory=list)
+    heads: list[Head] = Field(default_factory=list)
     preprocessing: dict[str, float | int | str | bool] = Field(default_factory=dict)
     calibration: Calibration = Calibration()
     thresholds: dict[str, float] = Field(default_factory=dict)

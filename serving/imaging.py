@@ -12,8 +12,9 @@ from typing import Any
 
 from models.imaging.decode import DecodeLimits, decode
 from models.imaging.heatmap import overlay_png
+from models.imaging.opinion import ImagingResult
 from models.imaging.picture import to_png
-from models.tasks.imaging import ImagingRequest, ImagingResult, ImagingTask
+from models.tasks.imaging import ImagingRequest, ImagingTask
 from serving import decisions
 from serving.decisions import DecisionRecord
 from serving.errors import NotFound

@@ -64,6 +64,7 @@ class DecodedImage:
     """pixels: float32 [H, W] in 0..1, bright = dense as on a film.
 
     colour: mean spread between the colour channels in 0..1 (0 for grey files).
+    rgb: uint8 [H, W, 3], None for a grey file.
     """
 
     pixels: npt.NDArray[np.float32]
@@ -71,6 +72,7 @@ class DecodedImage:
     metadata: DicomMetadata = field(default_factory=DicomMetadata)
     colour: float = 0.0
     warnings: tuple[DecodeWarning, ...] = ()
+    rgb: npt.NDArray[np.uint8] | None = None
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None) -> DecodedImage:
@@ -126,27 +128,33 @@ def _decode_raster(
             raise ImageRejected("truncated", "the image data is damaged or cut off") from error
         if _has_alpha(upright):
             found.append("alpha_dropped")
-        pixels, colour = _to_grey(upright)
-    return DecodedImage(pixels, source_format, colour=colour, warnings=tuple(found))
+        pixels, rgb = _to_grey(upright)
+    colour = 0.0 if rgb is None else colour_spread(rgb)
+    return DecodedImage(pixels, source_format, colour=colour, warnings=tuple(found), rgb=rgb)
 
 
 def _has_alpha(image: Image.Image) -> bool:
     return image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
 
 
-def _to_grey(image: Image.Image) -> tuple[npt.NDArray[np.float32], float]:
-    """Grey float32 [H, W] in 0..1 and the spread between colour channels."""
+def colour_spread(rgb: npt.NDArray[np.uint8]) -> float:
+    """Mean difference between the largest and the smallest channel [H, W, 3], in 0..1."""
+    return float(np.mean(rgb.max(axis=2) - rgb.min(axis=2))) / 255.0
+
+
+def _to_grey(
+    image: Image.Image,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8] | None]:
+    """Grey float32 [H, W] in 0..1, and the colours [H, W, 3] where the file has any."""
     if image.mode.startswith("I"):  # I;16 and I: 16 significant bits
         deep = np.asarray(image).astype(np.float32)
-        return np.clip(deep / np.float32(65535.0), 0.0, 1.0).astype(np.float32), 0.0
+        return np.clip(deep / np.float32(65535.0), 0.0, 1.0).astype(np.float32), None
     if image.mode in ("1", "L") and not _has_alpha(image):
-        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0), 0.0
+        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0), None
     if _has_alpha(image):
         solid = Image.new("RGBA", image.size, (0, 0, 0, 255))
         solid.alpha_composite(image.convert("RGBA"))
         image = solid
     rgb = image.convert("RGB")
-    channels = np.asarray(rgb)
-    spread = float(np.mean(channels.max(axis=2) - channels.min(axis=2))) / 255.0
     grey = np.asarray(rgb.convert("L"), dtype=np.float32) / np.float32(255.0)
-    return grey, spread
+    return grey, np.asarray(rgb)

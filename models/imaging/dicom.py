@@ -26,6 +26,7 @@ from models.imaging.decode import (
     DicomMetadata,
     ImageRejected,
     check_pixels,
+    colour_spread,
 )
 
 # pydicom repeats values that look wrong (a name, an address) in warnings and its log: patient text
@@ -60,11 +61,12 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
     if frames > 1:
         found.append("first_frame_used")
     stored = _first_frame(data, dataset)
-    colour = 0.0
+    rgb: npt.NDArray[np.uint8] | None = None
     if samples == 3:
         channels = stored.astype(np.float32)
-        spread = channels.max(axis=2) - channels.min(axis=2)
-        colour = float(spread.mean() / max(1.0, float(channels.max())))
+        if stored.dtype != np.uint8:
+            channels *= np.float32(255.0) / max(1.0, float(channels.max()))
+        rgb = np.clip(channels, 0, 255).astype(np.uint8)
         values = channels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     else:
         values = _windowed(stored, dataset, found)
@@ -76,7 +78,8 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
         pixels = np.float32(1.0) - pixels
     if padding is not None:
         pixels[padding] = 0.0
-    return DecodedImage(pixels, "dicom", _metadata(dataset), colour, tuple(found))
+    colour = 0.0 if rgb is None else colour_spread(rgb)
+    return DecodedImage(pixels, "dicom", _metadata(dataset), colour, tuple(found), rgb)
 
 
 def _read(data: bytes) -> Dataset:

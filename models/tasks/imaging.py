@@ -7,79 +7,26 @@ does a picture that is unfit or unlike the training images. All of these go to a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from knowledge_base.language import Bilingual
 from models.backends import Tensors
 from models.calibration import ood_score, prediction_set, softmax
 from models.imaging.decode import DecodedImage
+from models.imaging.opinion import (
+    ABSTENTIONS,
+    DEVICE_LABEL,
+    Abstention,
+    ImagingResult,
+    LabelProbability,
+    OperatingPoint,
+    Quality,
+)
 from models.imaging.preprocess import PreprocessSpec, preprocess
 from models.imaging.quality import check_quality
 from models.manifest import Manifest
 
-Abstention = Literal[
-    "age_unknown",
-    "age_outside_population",
-    "age_contradiction",
-    "wrong_modality",
-    "wrong_body_part",
-    "wrong_view",
-    "burned_in_text",
-    "unfit_image",
-    "out_of_distribution",
-    "undecided",
-]
-ABSTENTIONS: dict[Abstention, Bilingual] = {
-    "age_unknown": {
-        "zh": "年龄未知：模型只学过特定年龄的影像，不给出评分。",
-        "en": "Age unknown: the model knows one age group only and gives no score.",
-    },
-    "age_outside_population": {
-        "zh": "年龄超出模型适用范围，不给出评分。",
-        "en": "The age is outside of the model's population: no score is given.",
-    },
-    "age_contradiction": {
-        "zh": "填写的年龄与DICOM中的年龄不符，不给出评分。",
-        "en": "The stated age and the age in the DICOM differ: no score is given.",
-    },
-    "wrong_modality": {
-        "zh": "影像类型不是模型所需的类型。",
-        "en": "This modality is not the one that the model reads.",
-    },
-    "wrong_body_part": {
-        "zh": "检查部位不是模型所需的部位。",
-        "en": "This body part is not the one that the model reads.",
-    },
-    "wrong_view": {
-        "zh": "投照体位不是正位。",
-        "en": "This is not a frontal view.",
-    },
-    "burned_in_text": {
-        "zh": "图像中标明含有烧录文字，可能含个人信息，不作评分。",
-        "en": "The file says that text is burned into the picture: it may name somebody.",
-    },
-    "unfit_image": {
-        "zh": "图像质量不足以判读。",
-        "en": "The picture is not fit to be read.",
-    },
-    "out_of_distribution": {
-        "zh": "图像与训练数据差异过大，模型不作判断。",
-        "en": "The picture is too unlike the training images: the model gives no opinion.",
-    },
-    "undecided": {
-        "zh": "模型无法区分，请医生判断。",
-        "en": "The model cannot tell: please decide by yourself.",
-    },
-}
-DEVICE_LABEL: Bilingual = {
-    "zh": "影像分析属于医疗器械功能；结果为初步意见，医生签字前不得发布给患者。",
-    "en": "Image analysis is a device function. Preliminary: not for release to the patient "
-    "before a physician has signed.",
-}
 _AGE_TOLERANCE_YEARS = 1.0
 _FRONTAL = frozenset({"AP", "PA"})
 
@@ -90,58 +37,6 @@ class ImagingRequest:
 
     image: DecodedImage
     age_years: float | None = None
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class LabelProbability(_Frozen):
-    """One class with its calibrated probability."""
-
-    code: str
-    name: Bilingual
-    probability: float
-
-
-class OperatingPoint(_Frozen):
-    """The shipped threshold and what was measured at it, with 95 % intervals."""
-
-    label: str
-    threshold: float
-    positive: bool
-    measured: dict[str, dict[str, float | None]]
-
-
-class Quality(_Frozen):
-    """One issue of the picture: the number measured and the limit it broke."""
-
-    code: str
-    value: float
-    limit: float
-    fatal: bool
-
-
-class ImagingResult(_Frozen):
-    """A second opinion. Without a score (`abstained` not empty) there are no probabilities."""
-
-    label: Bilingual
-    status: Literal["preliminary"] = "preliminary"
-    task: str
-    model_version: int
-    age_years: float | None
-    modality: str | None
-    body_part: str | None
-    probabilities: tuple[LabelProbability, ...]
-    prediction_set: tuple[str, ...]
-    coverage: float | None
-    operating_point: OperatingPoint | None
-    abstained: tuple[Abstention, ...]
-    explanations: tuple[Bilingual, ...]
-    ood_score: float | None
-    ood_threshold: float | None
-    quality: tuple[Quality, ...]
-    warnings: tuple[str, ...]
 
 
 class ImagingTask:
@@ -271,6 +166,8 @@ class ImagingTask:
                 measured = self._manifest.metrics.get("dev", {})
                 return OperatingPoint(
                     label=label.code,
+                    name={"zh": label.zh, "en": label.en},
+                    probability=round(float(p[index]), 4),
                     threshold=threshold,
                     positive=bool(p[index] >= threshold),
                     measured={

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from pydantic import BaseModel
 
-from models.tasks.imaging import ImagingResult
+from models.imaging.opinion import ImagingResult
 from serving import decisions
 from serving.api.triage import timing_headers
 from serving.decisions import DecisionRecord

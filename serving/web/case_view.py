@@ -8,9 +8,9 @@ from typing import Any
 
 from knowledge_base.language import Bilingual
 from knowledge_base.lexicon.findings import lexicon
+from models.imaging.opinion import ImagingResult
 from models.manifest import Label
 from models.matching.request import MatchRequest
-from models.tasks.imaging import ImagingResult
 from models.triage.acuity_request import AcuityRequest
 from models.triage.acuity_result import AcuityResult
 from models.triage.request import TriageRequest
