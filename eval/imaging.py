@@ -19,21 +19,22 @@ from eval.progress import track
 from eval.readers import ImageSet
 from eval.result import BenchmarkError, Details, Miss, Scored
 from eval.training_sets import learned_from
-from models.backends import Backend
 from models.backends.onnx import OnnxBackend
-from models.calibration import ood_score, prediction_set
-from models.imaging.decode import DecodedImage
+from models.imaging.decode import DecodedImage, colour_spread
+from models.imaging.questions import Question
 from models.imaging.stress import STRESS, apply_stress
-from models.manifest import Conformal, Manifest
+from models.manifest import Manifest
 from models.metrics import (
     Statistic,
     auc,
     balanced_accuracy,
     expected_calibration_error,
     macro_auc,
+    quadratic_kappa,
     sensitivity_specificity,
 )
 from models.repository import ModelRepository
+from models.tasks.image_kind import ImageKindTask
 from models.tasks.imaging import ImagingRequest, ImagingTask
 
 AS_IS = "as_is"
@@ -41,93 +42,168 @@ _BATCH = 16
 _STRESS_SAMPLES = 200
 _GROUPS = ("patient", "lesion_id")
 _MOST_MISSES = 25
+_GATE = "image_kind"
 
 Probabilities = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class View:
-    """Calibrated probabilities [N, C] and whether each image would have been answered [N]."""
+    """Calibrated probabilities [N, C] per question, and whether each image is answered [N]."""
 
-    probabilities: Probabilities
+    probabilities: tuple[Probabilities, ...]
     answered: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Truth:
-    """labels: index per image [N]. groups: number of the patient per image, None if not given."""
+    """labels: index per image [N], per question that the set has a column for. groups: number of
+    the patient per image, None if not given. column: that of the first question.
+    """
 
-    labels: npt.NDArray[np.int64]
+    labels: dict[int, Labels]
     groups: npt.NDArray[np.int64] | None
     column: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A task with its network, and the gate where the repository has one."""
+
+    task: ImagingTask
+    backend: OnnxBackend
+    gate: ImageKindTask | None
+    gate_backend: OnnxBackend | None
+
+    def kinds(self, image: DecodedImage) -> npt.NDArray[np.float64] | None:
+        """What the gate says of the picture."""
+        if self.gate is None or self.gate_backend is None:
+            return None
+        return self.gate.finish(image, self.gate_backend.run(self.gate.prepare(image)))
+
+
+def reader_of(repository: ModelRepository, task_name: str) -> Reader:
+    """The named imaging task as it is served. Raises BenchmarkError for a model of another kind."""
+    entry = repository.get(task_name)
+    if entry.manifest.task != "imaging":
+        raise BenchmarkError(f"{task_name} is not an imaging model")
+    gate = gate_backend = None
+    if any(e.manifest.name == _GATE for e in repository.entries()):
+        found = repository.get(_GATE)
+        gate = ImageKindTask(found.manifest)
+        gate_backend = OnnxBackend(found.network, threads=2)
+    task = ImagingTask(entry.manifest, gate)
+    return Reader(task, OnnxBackend(entry.network, threads=2), gate, gate_backend)
 
 
 def score(
     images: ImageSet, file: str, task_name: str, repository: ModelRepository, *, stress: bool
 ) -> Scored:
     """Score every image, with `stress` under every transform of models/imaging/stress.py too."""
-    entry = repository.get(task_name)
-    manifest = entry.manifest
-    if manifest.task != "imaging":
-        raise BenchmarkError(f"{task_name} is not an imaging model")
-    truth = truth_of(images, manifest)
-    task, backend = ImagingTask(manifest), OnnxBackend(entry.network, threads=2)
-    views = {
-        name: view(images, task, backend, manifest, name)
-        for name in (AS_IS, *(STRESS if stress else ()))
-    }
+    reader = reader_of(repository, task_name)
+    manifest, asked = reader.task.manifest, reader.task.questions
+    truth = truth_of(images, asked)
+    views = {name: view(images, reader, name) for name in (AS_IS, *(STRESS if stress else ()))}
     plain = views.pop(AS_IS)
     return Scored(
         n=len(images.names),
-        estimates=estimates(truth, plain, manifest),
+        estimates=estimates(truth, plain, asked),
         models={manifest.name: manifest.version},
-        details=_details(images, truth, plain, manifest, file),
+        details=_details(images, truth, plain, manifest, asked, file),
         stress={
-            name: estimates(truth, seen, manifest, samples=_STRESS_SAMPLES)
+            name: estimates(truth, seen, asked, samples=_STRESS_SAMPLES)
             for name, seen in views.items()
         },
     )
 
 
-def truth_of(images: ImageSet, manifest: Manifest) -> Truth:
-    """The column that holds the model's labels, as codes or as numbers from 0."""
-    codes = [label.code for label in manifest.labels]
+def truth_of(images: ImageSet, asked: Sequence[Question]) -> Truth:
+    """The columns that hold the labels: named like the question, else holding its codes or
+    numbers from 0."""
+    labels: dict[int, Labels] = {}
+    columns: dict[int, str] = {}
+    for number, question in enumerate(asked):
+        found = _column(images, question, exclude=set(columns.values()))
+        if found is not None:
+            columns[number], labels[number] = found
+    if 0 not in labels:
+        wanted = ", ".join(asked[0].codes)
+        raise BenchmarkError(
+            f"no label column holds only {wanted}: the labels that {asked[0].code} knows"
+        )
+    group = next((g for g in _GROUPS if g in images.columns), None)
+    groups = None
+    if group is not None:
+        _, inverse = np.unique(images.columns[group], return_inverse=True)
+        groups = inverse.astype(np.int64)
+    return Truth(labels, groups, columns[0])
+
+
+def _column(images: ImageSet, question: Question, exclude: set[str]) -> tuple[str, Labels] | None:
+    """The column and its labels; -1 where a research question's label is none of its own."""
+    codes = list(question.codes)
     numbers = [str(i) for i in range(len(codes))]
-    for known in (codes, numbers):
-        for column, values in images.columns.items():
-            if set(values) <= set(known):
-                labels = np.array([known.index(v) for v in values], dtype=np.int64)
-                group = next((g for g in _GROUPS if g in images.columns), None)
-                groups = None
-                if group is not None:
-                    _, inverse = np.unique(images.columns[group], return_inverse=True)
-                    groups = inverse.astype(np.int64)
-                return Truth(labels, groups, column)
-    raise BenchmarkError(
-        f"no label column holds only {', '.join(codes)}: the labels that {manifest.name} knows"
+    free = [name for name in images.columns if name not in exclude]
+    for column in sorted(free, key=lambda name: name != question.code):
+        values = images.columns[column]
+        for known in (codes, numbers):
+            inside = set(values) <= set(known)
+            if inside or (question.research_only and column == question.code):
+                found = [known.index(v) if v in known else -1 for v in values]
+                if max(found) >= 0:
+                    return column, np.array(found, dtype=np.int64)
+    return None
+
+
+def view(images: ImageSet, reader: Reader, name: str) -> View:
+    """Every image under the named transform (`as_is` for none); seeds are the row numbers."""
+    task, asked = reader.task, reader.task.questions
+    probabilities: list[list[Probabilities]] = [[] for _ in asked]
+    answered: list[bool] = []
+    pictures = track(images.images(), len(images.names), f"{task.model} {name}")
+    start = 0
+    for batch in _batches(_seen(pictures, name)):
+        requests = [_request(image, images, start + row, reader) for row, image in enumerate(batch)]
+        start += len(batch)
+        prepared = [task.prepare(request) for request in requests]
+        stacked = {key: np.concatenate([p[key] for p in prepared]) for key in prepared[0]}
+        outputs = reader.backend.run(stacked)
+        for number, question in enumerate(asked):
+            probabilities[number].append(question.probabilities(outputs))
+        for row, request in enumerate(requests):
+            own = {key: tensor[row : row + 1] for key, tensor in outputs.items()}
+            foreign = task.out_of_distribution(request, own)
+            inside = foreign is None or foreign <= 1.0
+            answered.append(inside and not task.refusals(request))
+    return View(
+        tuple(np.concatenate(parts) for parts in probabilities), np.array(answered, dtype=bool)
     )
 
 
-def view(
-    images: ImageSet, task: ImagingTask, backend: Backend, manifest: Manifest, name: str
-) -> View:
-    """Every image under the named transform (`as_is` for none); seeds are the row numbers."""
-    probabilities: list[Probabilities] = []
-    answered: list[bool] = []
-    age = _age_inside(manifest)
-    pictures = track(images.images(), len(images.names), f"{manifest.name} {name}")
-    for batch in _batches(_seen(pictures, name)):
-        requests = [ImagingRequest(image, age) for image in batch]
-        stacked = np.concatenate([task.prepare(request)["image"] for request in requests])
-        outputs = backend.run({"image": stacked})
-        for row, request in enumerate(requests):
-            own = {key: tensor[row : row + 1] for key, tensor in outputs.items()}
-            probabilities.append(task.probabilities(own))
-            inside = manifest.ood is None or bool(
-                ood_score(own["features"], manifest.ood)[0] <= manifest.ood.threshold
-            )
-            answered.append(inside and not task.refusals(request))
-    return View(np.stack(probabilities), np.array(answered, dtype=bool))
+def _request(image: DecodedImage, images: ImageSet, row: int, reader: Reader) -> ImagingRequest:
+    """Age, sex and site as the set states them; an age inside the population where it must."""
+    age, sex, site = (
+        images.columns[name][row] if name in images.columns else ""
+        for name in ("age", "sex", "localization")
+    )
+    population = reader.task.manifest.population
+    low, high = population.min_age_years, population.max_age_years
+    bounded = low if low is not None else high
+    return ImagingRequest(
+        image,
+        age_years=bounded if bounded is not None else _number(age),
+        sex=sex or None,
+        site=site or None,
+        kinds=reader.kinds(image),
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _seen(pictures: Iterator[DecodedImage], name: str) -> Iterator[DecodedImage]:
@@ -135,9 +211,14 @@ def _seen(pictures: Iterator[DecodedImage], name: str) -> Iterator[DecodedImage]
         if name == AS_IS:
             yield picture
             continue
-        grey = np.rint(picture.pixels * 255.0).astype(np.uint8)
-        changed = apply_stress(name, grey, seed).astype(np.float32) / np.float32(255.0)
-        yield replace(picture, pixels=changed)
+        if picture.rgb is None:
+            grey = np.rint(picture.pixels * 255.0).astype(np.uint8)
+            changed = apply_stress(name, grey, seed).astype(np.float32) / np.float32(255.0)
+            yield replace(picture, pixels=changed)
+        else:
+            rgb = apply_stress(name, picture.rgb, seed)
+            changed = (rgb.astype(np.float32) / np.float32(255.0)).mean(axis=2)
+            yield replace(picture, pixels=changed, rgb=rgb, colour=colour_spread(rgb))
 
 
 def _batches(pictures: Iterator[DecodedImage]) -> Iterator[list[DecodedImage]]:
@@ -151,52 +232,17 @@ def _batches(pictures: Iterator[DecodedImage]) -> Iterator[list[DecodedImage]]:
         yield batch
 
 
-def _age_inside(manifest: Manifest) -> float:
-    """An age that the model's population holds."""
-    low, high = manifest.population.min_age_years, manifest.population.max_age_years
-    return low if low is not None else high if high is not None else 40.0
-
-
-def operating_point(manifest: Manifest) -> tuple[int, float] | None:
-    """Index of the label that has a shipped threshold, and the threshold; None without one."""
-    for index, label in enumerate(manifest.labels):
-        threshold = manifest.thresholds.get(label.code)
-        if threshold is not None:
-            return index, threshold
-    return None
-
-
-def forced(probabilities: Probabilities, manifest: Manifest) -> npt.NDArray[np.int64]:
-    """One label per image [N]: of two classes by the shipped threshold, else the most probable."""
-    point = operating_point(manifest)
-    if point is not None and len(manifest.labels) == 2:
-        index, threshold = point
-        positive = probabilities[:, index] >= threshold
-        answer: npt.NDArray[np.int64] = np.where(positive, index, 1 - index).astype(np.int64)
-        return answer
-    best: npt.NDArray[np.int64] = probabilities.argmax(axis=1).astype(np.int64)
-    return best
-
-
-def in_set(probabilities: Probabilities, conformal: Conformal) -> npt.NDArray[np.bool_]:
-    """Which labels [N, C] are in each image's prediction set."""
-    inside = np.zeros(probabilities.shape, dtype=bool)
-    for row, p in enumerate(probabilities):
-        inside[row, prediction_set(p, conformal)] = True
-    return inside
-
-
 def estimates(
-    truth: Truth, seen: View, manifest: Manifest, *, samples: int = SAMPLES
+    truth: Truth, seen: View, asked: Sequence[Question], *, samples: int = SAMPLES
 ) -> dict[str, Estimate]:
     """Every metric with a bootstrap interval over patients where the set names them."""
-    labels, p = truth.labels, seen.probabilities
-    answer, point = forced(p, manifest), operating_point(manifest)
+    question, labels, p = asked[0], truth.labels[0], seen.probabilities[0]
+    answer, point = question.answers(p), question.point
     best, claimed = p.argmax(axis=1), p.max(axis=1)
 
     def area(rows: Rows) -> float:
         if p.shape[1] == 2:
-            index = 1 if point is None else point[0]
+            index = 1 if point is None else point.labels[0]
             return auc(labels[rows] == index, p[rows, index])
         return macro_auc(labels[rows], p[rows])
 
@@ -204,9 +250,8 @@ def estimates(
         def statistic(rows: Rows) -> float:
             if point is None:
                 return float(np.nan)
-            index, threshold = point
-            rates = sensitivity_specificity(labels[rows] == index, p[rows, index], threshold)
-            return rates[which]
+            positive = np.isin(labels[rows], point.labels)
+            return sensitivity_specificity(positive, point.score(p[rows]), point.threshold)[which]
 
         return statistic
 
@@ -218,8 +263,16 @@ def estimates(
         "specificity": rate(1),
         "ece": lambda rows: expected_calibration_error(best[rows] == labels[rows], claimed[rows]),
     }
-    if manifest.conformal is not None:
-        covered = in_set(p, manifest.conformal)[np.arange(len(labels)), labels]
+    if len(question.labels) > 2:
+        statistics["quadratic_kappa"] = lambda rows: quadratic_kappa(labels[rows], answer[rows])
+    deciding = [i for i in truth.labels if not asked[i].research_only]
+    if len(deciding) > 1:
+        right = np.ones(len(labels), dtype=bool)
+        for i in deciding:
+            right &= asked[i].answers(seen.probabilities[i]) == truth.labels[i]
+        statistics["joint_accuracy"] = lambda rows: float(np.mean(right[rows]))
+    if question.conformal is not None:
+        covered = question.sets(p)[np.arange(len(labels)), labels]
         statistics["set_coverage"] = lambda rows: float(np.mean(covered[rows]))
     statistics["answered"] = lambda rows: float(np.mean(seen.answered[rows]))
     return {
@@ -228,13 +281,19 @@ def estimates(
     }
 
 
-def _details(images: ImageSet, truth: Truth, seen: View, manifest: Manifest, file: str) -> Details:
-    codes = [label.code for label in manifest.labels]
-    answer = forced(seen.probabilities, manifest)
-    true_codes, given = [codes[i] for i in truth.labels], [codes[i] for i in answer]
+def _details(
+    images: ImageSet,
+    truth: Truth,
+    seen: View,
+    manifest: Manifest,
+    asked: Sequence[Question],
+    file: str,
+) -> Details:
+    question, labels, p = asked[0], truth.labels[0], seen.probabilities[0]
+    codes, answer = list(question.codes), question.answers(p)
+    true_codes, given = [codes[i] for i in labels], [codes[i] for i in answer]
     counts = Counter(true_codes)
     patients = "" if truth.groups is None else f", {len(np.unique(truth.groups))} patients"
-    point = operating_point(manifest)
     return Details(
         data=(
             f"{len(images.names)} images{patients}; column `{truth.column}`: "
@@ -242,33 +301,40 @@ def _details(images: ImageSet, truth: Truth, seen: View, manifest: Manifest, fil
             + ".",
         ),
         method=(
-            "Every image gets a forced answer: "
-            + (
-                f"{codes[point[0]]} from probability {point[1]:.4f}, the shipped threshold."
-                if point is not None and len(codes) == 2
-                else "the most probable label."
-            ),
+            _forced(question),
             "Decoding, preprocessing and calibration are the served ones. ece is debiased (15 "
             "bins of equal mass) and speaks of the most probable label.",
-            "answered: share that neither the quality check nor the out-of-distribution score "
-            "refuses, with the patient's age taken as inside the model's population.",
-            *_undecided(seen.probabilities, manifest),
+            "answered: share that neither the quality check, the gate nor the distance refuses, "
+            "with the patient's age taken as inside the model's population.",
+            *_undecided(question, p),
             "Intervals: bootstrap over "
             + ("images." if truth.groups is None else "patients, not images."),
         ),
         warnings=learned_from(manifest, file),
         confusion=confusion(true_codes, given, codes, codes),
         classes=class_scores(true_codes, given, codes),
-        misses=_misses(images.names, truth.labels, answer, seen.probabilities, codes),
+        misses=_misses(images.names, labels, answer, p, codes),
         misses_title="Worst errors: wrong answers, least probable truth first",
     )
 
 
-def _undecided(probabilities: Probabilities, manifest: Manifest) -> tuple[str, ...]:
+def _forced(question: Question) -> str:
+    point = question.point
+    shipped = "" if point is None else f"{point.code} from probability {point.threshold:.4f}"
+    if point is not None and len(question.labels) == 2:
+        return f"Every image gets a forced answer: {shipped}, the shipped threshold."
+    how = "the most probable label"
+    if question.weights:
+        how = "the label with the largest probability over its share in the training set"
+    rates = f" Sensitivity and specificity: {shipped}, the shipped threshold." if shipped else ""
+    return f"Every image gets a forced answer: {how}.{rates}"
+
+
+def _undecided(question: Question, probabilities: Probabilities) -> tuple[str, ...]:
     """How often the served model would leave the answer to the physician."""
-    if manifest.conformal is None:
+    if question.conformal is None:
         return ()
-    sizes = in_set(probabilities, manifest.conformal).sum(axis=1)
+    sizes = question.sets(probabilities).sum(axis=1)
     return (
         f"Prediction sets: {int((sizes == 0).sum())} empty, {int((sizes > 1).sum())} with more "
         "than one label. The served model calls both undecided; here they get their forced answer.",

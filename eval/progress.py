@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     """The items, counted on a bar that vanishes when they are done."""
     bar = Progress(
         TextColumn("{task.description}"),

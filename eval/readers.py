@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.result import BenchmarkError
-from models.imaging.decode import DecodedImage, ImageRejected, decode
+from models.imaging.decode import DecodedImage, ImageRejected, colour_spread, decode
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK"
 
@@ -137,12 +137,14 @@ class ArrayImages:
         return tuple(f"image {i}" for i in range(len(self.pixels)))
 
     def images(self) -> Iterator[DecodedImage]:
-        """Grey pixels; a colour image is averaged over its channels."""
+        """Grey pixels, and colours where the array has them."""
         for image in self.pixels:
             grey = image.astype(np.float32) / np.float32(255.0)
             if grey.ndim == 3:
-                grey = grey.mean(axis=2, dtype=np.float32)
-            yield DecodedImage(grey, "png")
+                mean = grey.mean(axis=2, dtype=np.float32)
+                yield DecodedImage(mean, "png", colour=colour_spread(image), rgb=image)
+            else:
+                yield DecodedImage(grey, "png")
 
 
 def read_images(path: Path) -> ImageSet:

@@ -9,7 +9,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from eval import acuity, crisis, department, disposition, findings, imaging, intent, interview
+from eval import (
+    acuity,
+    crisis,
+    department,
+    disposition,
+    findings,
+    foreign,
+    imaging,
+    intent,
+    interview,
+)
 from eval.readers import Line, read_images, read_lines
 from eval.report import write_report
 from eval.result import BenchmarkError, BenchmarkResult, Scored
@@ -26,7 +36,7 @@ _SCORERS: Mapping[str, Callable[[Sequence[Line], ModelRepository], Scored]] = {
     "intent": intent.score,
     "interview": interview.score,
 }
-BENCHES = tuple(sorted((*_SCORERS, "department", "imaging")))
+BENCHES = tuple(sorted((*_SCORERS, "department", "foreign", "imaging")))
 
 
 def run(
@@ -68,10 +78,12 @@ def evaluated_models() -> ModelRepository:
 def _check_options(bench: str, task: str | None, text_only: bool, stress: bool) -> None:
     if bench not in BENCHES:
         raise BenchmarkError(f"no benchmark {bench!r}; there are {', '.join(BENCHES)}")
-    if bench == "imaging" and task is None:
-        raise BenchmarkError("imaging needs --task with the name of an imaging model")
-    if bench != "imaging" and (stress or task is not None):
-        raise BenchmarkError("--task and --stress are for imaging only")
+    if bench in ("imaging", "foreign") and task is None:
+        raise BenchmarkError(f"{bench} needs --task with the name of an imaging model")
+    if bench not in ("imaging", "foreign") and task is not None:
+        raise BenchmarkError("--task is for imaging and foreign only")
+    if bench != "imaging" and stress:
+        raise BenchmarkError("--stress is for imaging only")
     if bench != "department" and text_only:
         raise BenchmarkError("--text-only is for department only")
 
@@ -86,6 +98,8 @@ def _score(
 ) -> Scored:
     if bench == "imaging":
         return imaging.score(read_images(data), data.name, task or "", repository, stress=stress)
+    if bench == "foreign":
+        return foreign.score(data, task or "", repository)
     lines = read_lines(data)
     if bench == "department":
         return department.score(lines, repository, text_only=text_only)

@@ -19,3 +19,7 @@ class ModelIntegrityError(ModelError):
 
 class ModelLicenceError(ModelError):
     """The model's licence does not allow this use under the current settings."""
+
+
+class ModelRefused(ModelError):
+    """A model that somebody offers for the repository is not fit to be added; says why."""

@@ -90,6 +90,7 @@ class Head(_Strict):
     calibration: Calibration = Calibration()
     thresholds: dict[str, float] = Field(default_factory=dict)
     conformal: Conformal | None = None
+    answer_weights: list[float] = Field(default_factory=list)
     research_only: bool = False
 
 
@@ -129,7 +130,11 @@ class Metric(_Strict):
 
 
 class Manifest(_Strict):
-    """See the module docstring. `files` maps each file beside the manifest to its sha256."""
+    """See the module docstring. `files` maps each file beside the manifest to its sha256.
+
+    `answer_weights`: one per label, by which probabilities are multiplied before the largest
+    answers; none means 1 for each.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
     version: int = Field(ge=1)
@@ -154,6 +159,7 @@ class Manifest(_Strict):
     calibration: Calibration = Calibration()
     thresholds: dict[str, float] = Field(default_factory=dict)
     conformal: Conformal | None = None
+    answer_weights: list[float] = Field(default_factory=list)
     ood: OutOfDistribution | None = None
     languages: list[Literal["zh", "en"]] = Field(default_factory=list)
     population: Population = Population()

@@ -16,6 +16,7 @@ from models.errors import ModelIntegrityError, ModelLicenceError, UnknownModel
 from models.manifest import MANIFEST_FILE, Manifest, read_manifest
 
 SHIPPED = Path(__file__).parent / "artifacts"
+CARD = "MODEL_CARD.md"
 
 
 def sha256_of(path: Path) -> str:
@@ -40,7 +41,7 @@ class ModelEntry:
     def card(self) -> str:
         """The model card's Markdown; empty where the file is gone since the start."""
         try:
-            return (self.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+            return (self.folder / CARD).read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
 

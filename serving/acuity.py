@@ -12,6 +12,7 @@ from models.triage.acuity import holding
 from models.triage.acuity_request import AcuityRequest, Scale
 from models.triage.acuity_result import AcuityResult
 from serving import answering
+from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
 from serving.errors import ModelUnavailable, PayloadTooLarge, UnsupportedLanguage
 from serving.services import Services
@@ -30,7 +31,9 @@ class Assessed:
     inference_s: float
 
 
-async def assess(services: Services, request: AcuityRequest, user: User) -> Assessed:
+async def assess(
+    services: Services, request: AcuityRequest, user: User, *, bulk: Bulk | None = None
+) -> Assessed:
     """Answer and record. An emergency by its floors outlasts whatever breaks (`answering`).
 
     Raises PayloadTooLarge or UnsupportedLanguage before any work is done, and the engine's errors
@@ -47,8 +50,11 @@ async def assess(services: Services, request: AcuityRequest, user: User) -> Asse
         urgent=_is_emergency(question),
         prepare=lambda: {task.model: task.prepare(question)},
         finish=lambda outputs: task.finish(question, outputs.get(task.model)),
+        bulk=bulk,
     )
-    record = await asyncio.to_thread(answering.record, services, asked, answer.result, user)
+    record = await asyncio.to_thread(
+        answering.record, services, asked, answer.result, user, bulk=bulk
+    )
     return Assessed(answer.result, record, answer.queue_s, answer.inference_s)
 
 

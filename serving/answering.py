@@ -1,4 +1,4 @@
-"""What triage and acuity do alike: ask the models, outlast whatever breaks, record the answer.
+"""What the services do alike: ask the models, outlast whatever breaks, record the answer.
 
 The rules have judged before anything here runs, and in an emergency they are enough: what breaks
 costs the models' part of the answer and nothing else. Anything less urgent gets the error: without
@@ -8,7 +8,7 @@ the models, nobody is told that his complaint can wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -21,10 +21,12 @@ from models.triage.acuity_result import AcuityResult
 from models.triage.request import TriageRequest
 from models.triage.result import TriageResult
 from serving import decisions
+from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
-from serving.engine.engine import Inference
-from serving.engine.scheduler import Priority
+from serving.engine.engine import EngineStopped, Inference
+from serving.engine.scheduler import Priority, QueueFull
 from serving.services import Services
+from serving.storage.canonical import JsonObject
 from serving.storage.codes import DecisionKind, Reason
 from serving.users import User
 
@@ -49,13 +51,14 @@ async def ask(
     urgent: bool,
     prepare: Callable[[], ByModel],
     finish: Callable[[ByModel], ResultT],
+    bulk: Bulk | None = None,
 ) -> Answer[ResultT]:
     """The answer of one case that was read; `urgent`: the rules call it an emergency.
 
     `prepare` gives each model's tensors; `finish` makes the answer of the outputs by model, of
     none at all where need be. A model that failed is not among them, nor named in the answer.
     """
-    given = await _inferences(services, urgent, prepare)
+    given = await _inferences(services, urgent, prepare, bulk)
     try:
         result = await asyncio.to_thread(finish, {m: one.outputs for m, one in given.items()})
     except Exception as error:
@@ -69,9 +72,10 @@ async def ask(
 
 
 async def _inferences(
-    services: Services, urgent: bool, prepare: Callable[[], ByModel]
+    services: Services, urgent: bool, prepare: Callable[[], ByModel], bulk: Bulk | None
 ) -> dict[str, Inference]:
     """What every model that could be asked returned."""
+    priority, timeout_s = class_of(services, urgent, bulk)
     try:
         # Preparing is computation: in a thread, a long text does not hold up everybody else.
         asked = await asyncio.to_thread(prepare)
@@ -80,12 +84,7 @@ async def _inferences(
         return {}
     answers = await asyncio.gather(
         *(
-            services.engine.infer(
-                model,
-                tensors,
-                priority=Priority.emergency if urgent else Priority.interactive,
-                timeout_s=services.settings.inference_timeout_s / (10 if urgent else 1),
-            )
+            services.engine.infer(model, tensors, priority=priority, timeout_s=timeout_s)
             for model, tensors in asked.items()
         ),
         return_exceptions=True,
@@ -94,9 +93,19 @@ async def _inferences(
     for model, answer in zip(asked, answers, strict=True):
         if isinstance(answer, Inference):
             given[model] = answer
+        elif bulk is not None and isinstance(answer, QueueFull | EngineStopped):
+            raise answer  # nobody waits: better later than without the model
         else:
             _outlast(urgent, model, answer)
     return given
+
+
+def class_of(services: Services, urgent: bool, bulk: Bulk | None) -> tuple[Priority, float | None]:
+    """The engine's class of a case, and how long it waits for a model."""
+    if bulk is not None:
+        return Priority.bulk, None
+    limit = services.settings.inference_timeout_s
+    return (Priority.emergency, limit / 10) if urgent else (Priority.interactive, limit)
 
 
 def _outlast(urgent: bool, part: str, error: BaseException) -> None:
@@ -115,31 +124,66 @@ def record(
     *,
     consult_id: str | None = None,
     alongside: Callable[[Session, ResultT], None] | None = None,
+    bulk: Bulk | None = None,
 ) -> DecisionRecord:
     """Record an answer with the review that policy asks for.
 
-    `alongside` writes in the same transaction as the decision.
+    `alongside` and a batch's row write in the same transaction as the decision.
     """
-    db = services.db
-    kind = DecisionKind.TRIAGE if isinstance(result, TriageResult) else DecisionKind.ACUITY
-    decision_id = db.ids.new("dec")
-    review = services.policy.request(
-        decision_id=decision_id,
-        kind=kind,
+    return keep(
+        services,
+        kind=DecisionKind.TRIAGE if isinstance(result, TriageResult) else DecisionKind.ACUITY,
+        input=request.model_dump(mode="json"),
+        result=result.model_dump(mode="json"),
+        models={name: str(version) for name, version in result.models.items()},
+        rules_version=result.versions["rules"],
         disposition=result.disposition.level,
         reasons=[Reason(reason) for reason in result.review.reasons],
+        user=user,
+        consult_id=consult_id,
+        alongside=None if alongside is None else lambda session, _id: alongside(session, result),
+        bulk=bulk,
+    )
+
+
+def keep(
+    services: Services,
+    *,
+    kind: DecisionKind,
+    input: JsonObject,
+    result: JsonObject,
+    models: Mapping[str, str],
+    rules_version: str,
+    disposition: int | None,
+    reasons: Collection[Reason],
+    user: User,
+    consult_id: str | None = None,
+    alongside: Callable[[Session, str], None] | None = None,
+    bulk: Bulk | None = None,
+) -> DecisionRecord:
+    """Record a decision with the review that policy asks for, in one transaction.
+
+    `alongside` is called in it with the decision's id, before the decision is flushed: rows that
+    point to the decision are added to the session and left to its flush. So does a batch's row.
+    """
+    db = services.db
+    decision_id = db.ids.new("dec") if bulk is None else bulk.decision_id
+    review = services.policy.request(
+        decision_id=decision_id, kind=kind, disposition=disposition, reasons=reasons
     )
     with db.write() as session:
+        if bulk is not None:
+            bulk.keep(session)
         if alongside is not None:
-            alongside(session, result)
+            alongside(session, decision_id)
         return decisions.record(
             db,
             kind=kind,
-            input=request.model_dump(mode="json"),
-            result=result.model_dump(mode="json"),
-            models={name: str(version) for name, version in result.models.items()},
-            rules_version=result.versions["rules"],
-            disposition=result.disposition.level,
+            input=input,
+            result=result,
+            models=models,
+            rules_version=rules_version,
+            disposition=disposition,
             review=review,
             actor=user.id,
             decision_id=decision_id,

@@ -13,8 +13,10 @@ from models.triage.result import AI_LABEL
 from serving import __version__
 from serving.api import (
     acuity,
+    batches,
     consults,
     decisions,
+    dicomweb,
     health,
     imaging,
     knowledge,
@@ -23,6 +25,8 @@ from serving.api import (
     reviews,
     triage,
 )
+from serving.batches.metrics import BatchMetrics
+from serving.batches.runner import BatchRunner
 from serving.clock import Ids, SystemClock
 from serving.middleware import Guard
 from serving.security import Sessions
@@ -36,6 +40,8 @@ API_ROUTERS = (
     consults.router,
     matches.router,
     imaging.router,
+    dicomweb.router,
+    batches.router,
     knowledge.router,
     reviews.router,
     decisions.router,
@@ -53,15 +59,20 @@ def create_app(
     any is altered.
     """
     registry = CollectorRegistry()
+    batch_metrics = BatchMetrics(registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = await open_services(settings, registry)
         app.state.services = services
-        opened(services)
+        runner = BatchRunner(services, batch_metrics)
+        app.state.batches = runner
         try:
+            opened(services)
+            await runner.start()
             yield
         finally:
+            await runner.stop()
             await services.close()
 
     app = FastAPI(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from serving import cli_match, cli_train
+from serving import cli_batch, cli_dicom, cli_match, cli_models, cli_train
 from serving.cli_tools import AsJson, err, out
 from serving.cli_tools import database as _database
 from serving.cli_tools import fail as _fail
@@ -25,19 +25,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fenzhen (分诊): triage and clinical decision support. AI advises, a physician signs.",
 )
-models_app = typer.Typer(no_args_is_help=True, help="The model repository.")
 kb_app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
 user_app = typer.Typer(no_args_is_help=True, help="Users and their API keys.")
 for name, group in (
-    ("models", models_app),
+    ("models", cli_models.app),
     ("kb", kb_app),
     ("train", cli_train.app),
     ("audit", audit_app),
     ("user", user_app),
     ("match", cli_match.app),
+    ("batch", cli_batch.app),
 ):
     app.add_typer(group, name=name)
+
+
+app.command("dicom-listen")(cli_dicom.listen)
 
 
 @app.command()
@@ -60,56 +63,6 @@ def serve(
         asyncio.run(run(settings, announce=err.print))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-
-
-@models_app.command("list")
-def models_list(as_json: AsJson = False) -> None:
-    """Every model in the repository with its licence notes."""
-    from models.repository import ModelRepository
-    from serving.settings import Settings
-
-    entries = ModelRepository(Settings().models).entries()
-    if as_json:
-        _print_json([e.manifest.model_dump(mode="json", exclude={"ood"}) for e in entries])
-        return
-    table = Table("model", "version", "task", "size", "licence notes")
-    for entry in entries:
-        size = f"{entry.network.stat().st_size / 1e6:.1f} MB"
-        m = entry.manifest
-        table.add_row(m.name, str(m.version), m.task, size, "\n".join(m.licence_notes))
-    out.print(table)
-
-
-@models_app.command("verify")
-def models_verify() -> None:
-    """Check the sha256 of every file of every model; exit 1 at the first that differs."""
-    from models.errors import ModelError
-    from models.repository import ModelRepository
-    from serving.settings import Settings
-
-    try:
-        entries = ModelRepository(Settings().models).entries()
-        for entry in entries:
-            entry.verify()
-            out.print(f"{entry.manifest.name} {entry.manifest.version}: intact")
-    except ModelError as error:
-        raise _fail(str(error)) from error
-
-
-@models_app.command("card")
-def models_card(name: str) -> None:
-    """Print a model's card."""
-    from rich.markdown import Markdown
-
-    from models.errors import ModelError
-    from models.repository import ModelRepository
-    from serving.settings import Settings
-
-    try:
-        entry = ModelRepository(Settings().models, allow_noncommercial=True).get(name)
-    except ModelError as error:
-        raise _fail(str(error)) from error
-    out.print(Markdown(entry.card))
 
 
 @kb_app.command("check")
@@ -150,7 +103,8 @@ def kb_search(
         entry = repository.get("embedding")
     except ModelError as error:
         raise _fail(str(error)) from error
-    embedder = HostedEmbedder(EmbeddingTask(entry.manifest), OnnxBackend(entry.network))
+    task = EmbeddingTask(entry.manifest, entry.folder)
+    embedder = HostedEmbedder(task, OnnxBackend(entry.network))
     index = KnowledgeIndex.build(embedder)
     wanted = language or ("en" if language_of(query) == "en" else "zh")
     hits = index.search(query, k=k, language="en" if wanted == "en" else "zh")
@@ -230,7 +184,7 @@ def replay(decision: Annotated[str, typer.Argument(help="Id of a triage decision
 @user_app.command("add")
 def user_add(
     name: Annotated[str, typer.Argument(help="A person's or an application's name")],
-    role: Annotated[str, typer.Option(help="patient_app, physician or administrator")],
+    role: Annotated[str, typer.Option(help="patient_app, imaging_device, physician or administrator")],
     as_json: AsJson = False,
 ) -> None:
     """Make a user; the API key is shown this once."""
@@ -241,7 +195,7 @@ def user_add(
     try:
         wanted = Role(role)
     except ValueError as error:
-        raise _fail("role is patient_app, physician or administrator") from error
+        raise _fail("role is " + ", ".join(Role)) from error
     try:
         with _database() as db:
             new = users.create(db, name=name, role=wanted)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from serving.storage.database import Database
@@ -22,7 +23,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="End with one line of JSON.
 
 def fail(message: str) -> typer.Exit:
     """Say what went wrong; raise what this returns."""
-    err.print(f"[bold red]fenzhen:[/] {message}", highlight=False)
+    # Escaped: a message may quote a file, and brackets in it are no markup of ours.
+    err.print(f"[bold red]fenzhen:[/] {escape(message)}", highlight=False)
     return typer.Exit(1)
 
 

@@ -154,3 +154,22 @@ def imaging(
     if not config.is_file():
         raise fail(f"no imaging task {task}")
     report(train(config, data_dir, out_dir, resume=resume), as_json)
+
+
+@app.command("image-kind")
+def image_kind(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    strangers: Annotated[
+        Path, typer.Option(help="Folder of packed pictures of no known kind.")
+    ] = Path("var/strangers"),
+    config: Annotated[Path, typer.Option()] = CONFIGS / "image_kind.yaml",
+    resume: Resume = True,
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the gate that tells kinds of pictures apart."""
+    from training.imaging.kinds import train
+
+    if not (strangers / "train.npz").is_file():
+        raise fail(f"no pictures in {strangers}: python -m training.imaging.strangers makes them")
+    report(train(config, data_dir, strangers, out_dir, resume=resume), as_json)

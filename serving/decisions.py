@@ -26,6 +26,8 @@ from serving.storage.database import Database
 from serving.storage.tables import AuditEventRow, DecisionRow, ReviewTaskRow
 
 RECORDED = "decision.recorded"
+RECENT = 500
+"""How far back a list of recent decisions looks."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class DecisionRecord:
     models: Mapping[str, str]
     rules_version: str
     disposition: int | None
+    status: DecisionStatus
+    review_task_id: str | None
+
+
+@dataclass(frozen=True)
+class DecisionHead:
+    """A decision by what may stand in a list: nothing of a patient."""
+
+    id: str
+    created_at: datetime
     status: DecisionStatus
     review_task_id: str | None
 
@@ -121,6 +133,15 @@ def get(db: Database, decision_id: str) -> DecisionRecord:
         return load(session, decision_id)
 
 
+def under_review(db: Database, task_id: str) -> DecisionRecord:
+    """The decision that a review task is about. Raises NotFound. Audited by who serves it."""
+    with db.read() as session:
+        task = session.get(ReviewTaskRow, task_id)
+        if task is None:
+            raise NotFound("no such review task")
+        return load(session, task.decision_id)
+
+
 def load(session: Session, decision_id: str) -> DecisionRecord:
     """A decision inside the caller's transaction. Raises NotFound."""
     row = session.get(DecisionRow, decision_id)
@@ -138,6 +159,33 @@ def note_view(db: Database, record: DecisionRecord, actor: str) -> None:
         audit.append(
             session, at=db.clock.now(), actor=actor, action="decision.viewed", subject=record.id
         )
+
+
+def recent(db: Database, kind: DecisionKind, model: str, *, limit: int) -> list[DecisionHead]:
+    """The newest decisions of a kind that a model took part in, newest first.
+
+    Looks back over `RECENT` decisions of the kind at most.
+    """
+    query = (
+        select(
+            DecisionRow.id,
+            DecisionRow.created_at,
+            DecisionRow.status,
+            DecisionRow.models,
+            ReviewTaskRow.id,
+        )
+        .outerjoin(ReviewTaskRow, ReviewTaskRow.decision_id == DecisionRow.id)
+        .where(DecisionRow.kind == kind)
+        .order_by(DecisionRow.created_at.desc(), DecisionRow.id.desc())
+        .limit(RECENT)
+    )
+    with db.read() as session:
+        heads = [
+            DecisionHead(id, created_at, status, task_id)
+            for id, created_at, status, models, task_id in session.execute(query)
+            if model in models
+        ]
+    return heads[:limit]
 
 
 def list_for_consult(db: Database, consult_id: str) -> list[DecisionRecord]:

@@ -38,6 +38,7 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
         ErrorKind("unsupported_language", 422, "This language is not supported", "不支持该语言"),
         ErrorKind("payload_too_large", 413, "The content is too large", "内容过大"),
         ErrorKind("unsupported_media", 415, "This media type is not supported", "不支持该媒体类型"),
+        ErrorKind("not_acceptable", 406, "No form that you accept is here", "没有可接受的格式"),
         ErrorKind("unauthenticated", 401, "A valid API key is required", "需要有效的 API 密钥"),
         ErrorKind("forbidden", 403, "This role may not do that", "当前角色无此权限"),
         ErrorKind("not_found", 404, "There is no such thing here", "未找到"),
@@ -131,6 +132,12 @@ class UnsupportedMedia(FenzhenError):
     """A content type or file format that is not read here."""
 
     code = "unsupported_media"
+
+
+class NotAcceptable(FenzhenError):
+    """None of the media types that the caller accepts can be given."""
+
+    code = "not_acceptable"
 
 
 class Unauthenticated(FenzhenError):

@@ -1,4 +1,4 @@
-"""One imaging study from upload to record: decode, decide who may be scored, infer, keep.
+"""One imaging study from upload to opinion: read, decide who may be scored, infer, record.
 
 Every study is queued for a physician: no classifier result reaches a patient.
 """
@@ -7,40 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
-from models.imaging.decode import DecodeLimits, decode
-from models.imaging.heatmap import overlay_png
-from models.imaging.opinion import ImagingResult
+from sqlalchemy.exc import IntegrityError
+
+from models.backends import Tensors
+from models.imaging.decode import DecodedImage
+from models.imaging.heatmap import layer_png, overlay_png
+from models.imaging.opinion import DEVICE_LABEL, ImagingResult
 from models.imaging.picture import to_png
+from models.tasks.base import Task
 from models.tasks.imaging import ImagingRequest, ImagingTask
-from serving import decisions
-from serving.decisions import DecisionRecord
+from serving import answering
+from serving.bulk import Bulk
+from serving.engine.engine import Inference
 from serving.errors import NotFound
+from serving.imaging_records import UNREAD, Opinion, Part, Patient, Study, record_study
 from serving.services import Services
-from serving.storage.codes import DecisionKind, Reason
+from serving.uploads import Upload, open_upload
 from serving.users import User
 
-
-@dataclass(frozen=True)
-class Study:
-    """A recorded study: one result per image, in order of upload."""
-
-    record: DecisionRecord
-    results: tuple[ImagingResult, ...]
-    queue_s: float
-    inference_s: float
-
-
-@dataclass(frozen=True)
-class _Opinion:
-    result: ImagingResult
-    source_format: str
-    image_png: bytes
-    heatmap_png: bytes | None
-    queue_s: float
-    inference_s: float
+_UNREAD_VERSION = 0
+RequestT = TypeVar("RequestT")
 
 
 def task_of(services: Services, name: str) -> ImagingTask:
@@ -57,98 +46,149 @@ async def read_study(
     files: Sequence[bytes],
     age_years: float | None,
     user: User,
+    *,
+    sex: str | None = None,
+    site: str | None = None,
+    bulk: Bulk | None = None,
 ) -> Study:
     """Read every image, record one decision for all. Nothing is kept if one is refused.
 
+    `age_years`, `sex` (female, male) and `site` (one of `models.imaging.context.SITES`) are what
+    the sender says of the patient.
+
     Raises ImageRejected for the first file that is not an image that we read.
     """
-    limits = DecodeLimits(
-        max_bytes=services.settings.max_image_bytes,
-        max_pixels=services.settings.max_image_pixels,
-    )
-    opinions = []
+    patient = Patient(age_years, sex, site)
+    parts = []
     for data in files:
         # One at a time: eight pictures of the largest size must not stand in memory together.
-        image = await asyncio.to_thread(decode, data, limits)
-        opinions.append(await _opinion(services, task, ImagingRequest(image, age_years)))
-        del image
-    record = await asyncio.to_thread(_record, services, task, opinions, age_years, user)
-    return Study(
-        record,
-        tuple(o.result for o in opinions),
-        max(o.queue_s for o in opinions),
-        sum(o.inference_s for o in opinions),
+        upload = await asyncio.to_thread(open_upload, services, data)
+        parts.append(await _part(services, task, upload, patient, bulk))
+        del upload
+    record = partial(record_study, services, task.model, parts, patient, user, bulk)
+    try:
+        return await asyncio.to_thread(record)
+    except IntegrityError:  # the same instance was added meanwhile: now it is a known one
+        return await asyncio.to_thread(record)
+
+
+async def read_upload(
+    services: Services, task: ImagingTask | None, upload: Upload, user: User
+) -> Study:
+    """Read one file that is opened already; without a task it is kept and queued unread.
+
+    Raises IntegrityError when its instance has been added meanwhile.
+    """
+    unsaid = Patient()
+    if task is None:
+        name, part = UNREAD, await asyncio.to_thread(_unread, upload)
+    else:
+        name, part = task.model, await _part(services, task, upload, unsaid, None)
+    return await asyncio.to_thread(record_study, services, name, [part], unsaid, user, None)
+
+
+async def _part(
+    services: Services,
+    task: ImagingTask,
+    upload: Upload,
+    patient: Patient,
+    bulk: Bulk | None,
+) -> Part:
+    opinions = [
+        await _opinion(services, task, picture, patient, fingerprint, bulk)
+        for picture, fingerprint in zip(upload.pictures, upload.fingerprints, strict=True)
+    ]
+    return Part(tuple(opinions), upload.instance)
+
+
+async def _opinion(
+    services: Services,
+    task: ImagingTask,
+    picture: DecodedImage,
+    patient: Patient,
+    fingerprint: str,
+    bulk: Bulk | None,
+) -> Opinion:
+    asked: list[Inference] = []
+    kinds = None
+    if services.gate is not None:
+        asked.append(await _infer(services, services.gate, picture, bulk))
+        kinds = services.gate.finish(picture, asked[-1].outputs)
+    request = ImagingRequest(picture, patient.age_years, patient.sex, patient.site, kinds)
+    refused = await asyncio.to_thread(task.refusals, request)
+    outputs = None
+    if not refused:
+        asked.append(await _infer(services, task, request, bulk))
+        outputs = asked[-1].outputs
+    result = await asyncio.to_thread(task.finish, request, outputs)
+    heatmap = layer = None
+    if outputs is not None and result.probabilities:
+        heatmap, layer = await asyncio.to_thread(_maps, task, request, outputs)
+    return Opinion(
+        result=result,
+        source_format=picture.source_format,
+        fingerprint=fingerprint,
+        image_png=await asyncio.to_thread(to_png, picture),
+        heatmap_png=heatmap,
+        layer_png=layer,
+        queue_s=sum(one.queue_s for one in asked),
+        inference_s=sum(one.inference_s for one in asked),
     )
 
 
-async def _opinion(services: Services, task: ImagingTask, request: ImagingRequest) -> _Opinion:
-    refused = await asyncio.to_thread(task.refusals, request)
-    heatmap = None
-    queue_s = inference_s = 0.0
-    if refused:
-        result = task.finish(request, None)
-    else:
-        tensors = await asyncio.to_thread(task.prepare, request)
-        inference = await services.engine.infer(
-            task.model, tensors, timeout_s=services.settings.inference_timeout_s
-        )
-        queue_s, inference_s = inference.queue_s, inference.inference_s
-        result = task.finish(request, inference.outputs)
-        if result.probabilities:
-            heatmap = await asyncio.to_thread(
-                overlay_png,
-                request.image.pixels,
-                task.saliency(inference.outputs),
-                margin=task.margin,
-            )
-    image = await asyncio.to_thread(to_png, request.image.pixels)
-    return _Opinion(result, request.image.source_format, image, heatmap, queue_s, inference_s)
+async def _infer(
+    services: Services, task: Task[RequestT, object], request: RequestT, bulk: Bulk | None
+) -> Inference:
+    tensors = await asyncio.to_thread(task.prepare, request)
+    priority, timeout_s = answering.class_of(services, False, bulk)
+    return await services.engine.infer(task.model, tensors, priority=priority, timeout_s=timeout_s)
 
 
-def _record(
-    services: Services,
-    task: ImagingTask,
-    opinions: Sequence[_Opinion],
-    age_years: float | None,
-    user: User,
-) -> DecisionRecord:
-    # Blobs first: a crash after them leaves unreferenced pixels, never a record without its image.
-    # Only pixels are kept, drawn anew: no header of an upload is ever stored.
-    kept: list[dict[str, Any]] = []
-    for opinion in opinions:
-        pixels = services.blobs.put(opinion.image_png, "image/png").sha256
-        heat = opinion.heatmap_png
-        kept.append(
-            {
-                "image": pixels,
-                "heatmap": None if heat is None else services.blobs.put(heat, "image/png").sha256,
-                "format": opinion.source_format,
-            }
-        )
-    results = [opinion.result for opinion in opinions]
-    reasons: set[Reason] = set()
-    for result in results:
-        if "out_of_distribution" in result.abstained:
-            reasons.add(Reason.OUT_OF_DISTRIBUTION)
-        elif result.abstained:
-            reasons.add(Reason.ABSTAINED)
-    db = services.db
-    decision_id = db.ids.new("dec")
-    versions = {task.model: str(results[0].model_version)}
-    return decisions.record(
-        db,
-        kind=DecisionKind.IMAGING,
-        input={"task": task.model, "age_years": age_years, "images": kept},
-        result={"images": [r.model_dump(mode="json") for r in results]},
-        models=versions,
-        rules_version="none",
-        disposition=None,
-        review=services.policy.request(
-            decision_id=decision_id,
-            kind=DecisionKind.IMAGING,
-            disposition=None,
-            reasons=sorted(reasons),
+def _maps(task: ImagingTask, request: ImagingRequest, outputs: Tensors) -> tuple[bytes, bytes]:
+    """Where the model looked: over the picture, and alone."""
+    pixels, saliency = request.image.pixels, task.saliency(outputs)
+    size = (pixels.shape[1], pixels.shape[0])
+    return (
+        overlay_png(pixels, saliency, margin=task.margin),
+        layer_png(size, saliency, margin=task.margin),
+    )
+
+
+def _unread(upload: Upload) -> Part:
+    return Part(
+        tuple(
+            Opinion(_no_opinion(picture), picture.source_format, fingerprint, to_png(picture))
+            for picture, fingerprint in zip(upload.pictures, upload.fingerprints, strict=True)
         ),
-        actor=user.id,
-        decision_id=decision_id,
+        upload.instance,
+    )
+
+
+def _no_opinion(picture: DecodedImage) -> ImagingResult:
+    """What is said of a picture that no hosted model is for."""
+    metadata = picture.metadata
+    return ImagingResult(
+        label=DEVICE_LABEL,
+        task=UNREAD,
+        model_version=_UNREAD_VERSION,
+        age_years=metadata.age_years,
+        sex=metadata.sex,
+        modality=metadata.modality,
+        body_part=metadata.body_part,
+        probabilities=(),
+        prediction_set=(),
+        coverage=None,
+        operating_point=None,
+        abstained=("wrong_kind",),
+        explanations=(
+            {
+                "zh": "此处没有适用于该影像的模型，未作分析，请医生判读。",
+                "en": "No model here reads this kind of image: it was not analysed. "
+                "Please read it yourself.",
+            },
+        ),
+        ood_score=None,
+        ood_threshold=None,
+        quality=(),
+        warnings=picture.warnings,
     )

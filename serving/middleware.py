@@ -29,7 +29,9 @@ SECURITY_HEADERS = {
         "frame-ancestors 'none'"
     ),
 }
-_UNCACHED = ("/v1/", "/console", "/chat")
+_STOW = "/dicom-web/studies"
+_BATCHES = "/v1/batches"
+_UNCACHED = ("/v1/", "/dicom-web/", "/console", "/chat")
 
 
 class TooLarge(Exception):
@@ -116,9 +118,13 @@ class Guard:
         await response(scope, _nothing, send)
 
     def _limit(self, scope: Scope) -> int:
-        kind = Headers(scope=scope).get("content-type", "")
+        kind = Headers(scope=scope).get("content-type", "").lower()
         if kind.startswith("multipart/form-data"):
             return self._settings.max_image_bytes + _MULTIPART_OVERHEAD
+        if scope["path"].startswith(_STOW) and kind.startswith("multipart/related"):
+            return self._settings.max_stow_bytes
+        if scope["path"] == _BATCHES:
+            return self._settings.batch_max_bytes
         return self._settings.max_body_bytes
 
 

@@ -22,6 +22,7 @@ from models.manifest import Manifest
 from models.repository import ModelEntry, ModelRepository
 from models.tasks.acuity import AcuityTask
 from models.tasks.embedding import EmbeddingTask
+from models.tasks.image_kind import ImageKindTask
 from models.tasks.imaging import ImagingTask
 from models.tasks.triage import TriageTask
 from serving.blobs import BlobStore
@@ -47,6 +48,9 @@ _NUMPY = {
 class Services:
     """The parts of one server. `acuity` and `imaging` map a model's name to its task.
 
+    `gate` tells kinds of pictures apart before an imaging task; None where the repository has no
+    such model.
+
     `refused` are models that their licence keeps out under these settings.
     """
 
@@ -60,6 +64,7 @@ class Services:
     engine: Engine
     triage: TriageTask
     acuity: Mapping[str, AcuityTask]
+    gate: ImageKindTask | None
     imaging: Mapping[str, ImagingTask]
     knowledge: KnowledgeIndex
     rosters: Rosters
@@ -122,6 +127,10 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         if entry.manifest.task != "embedding":
             # Search embeds one short query where it stands: 0.1 ms, less than a queue costs.
             engine.add(name, backends[name], limits)
+    gate = next(
+        (ImageKindTask(e.manifest) for e in entries.values() if e.manifest.task == "image_kind"),
+        None,
+    )
     return Services(
         settings=settings,
         registry=registry,
@@ -137,13 +146,17 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
             for name, entry in entries.items()
             if entry.manifest.task == "acuity"
         },
+        gate=gate,
         imaging={
-            name: ImagingTask(entry.manifest)
+            name: ImagingTask(entry.manifest, gate)
             for name, entry in entries.items()
             if entry.manifest.task == "imaging"
         },
         knowledge=KnowledgeIndex.build(
-            HostedEmbedder(EmbeddingTask(entries["embedding"].manifest), backends["embedding"])
+            HostedEmbedder(
+                EmbeddingTask(entries["embedding"].manifest, entries["embedding"].folder),
+                backends["embedding"],
+            )
         ),
         rosters=Rosters(),
     )

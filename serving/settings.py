@@ -22,6 +22,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Address under which callers reach the server, for the links in DICOMweb "
+        "answers; the default is what each request says.",
+    )
     var: Path = Field(Path("var"), description="Folder for the SQLite file and the images.")
     database_url: str | None = Field(
         None, description="SQLAlchemy URL; the default is SQLite in `var`."
@@ -44,6 +50,12 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         50_000_000, ge=10_000, description="Most pixels of an image, read from its header."
     )
+    max_stow_bytes: int = Field(
+        256_000_000,
+        ge=1_000,
+        description="Largest STOW-RS request in bytes; one instance is at most max_image_bytes.",
+    )
+    max_stow_instances: int = Field(100, ge=1, description="Most instances in one STOW-RS request.")
     max_files: int = Field(8, ge=1, description="Most files in one imaging study.")
     inference_timeout_s: float = Field(
         10.0, gt=0, description="Longest wait for a model before a request is given up."
@@ -65,6 +77,27 @@ class Settings(BaseSettings):
     )
     max_roster_bytes: int = Field(5_000_000, ge=1_000, description="Largest roster in bytes.")
     max_roster_rows: int = Field(20_000, ge=1, description="Most doctors in a roster.")
+    batch_max_bytes: int = Field(
+        512_000_000, ge=1_000, description="Largest file of `POST /v1/batches` in bytes."
+    )
+    batch_max_unpacked_bytes: int = Field(
+        4_000_000_000, ge=1_000, description="Most bytes of a batch's zip archive once unpacked."
+    )
+    batch_max_rows: int = Field(
+        10_000, ge=1, le=50_000, description="Most rows of a batch: lines of JSON, or images."
+    )
+    batch_concurrency: int = Field(
+        4, ge=1, description="Rows of batches worked on at once; more is faster for them alone."
+    )
+    batch_open: int = Field(
+        16, ge=1, description="Most unfinished batches; more are refused with 429."
+    )
+    batch_keep_hours: int = Field(
+        168,
+        ge=1,
+        description="How long a batch's results can be fetched after its end; one that has not "
+        "ended that long after it was accepted is given up.",
+    )
     acuity_scale: Literal["esi", "ktas", "china"] = Field(
         "china", description="Acuity scale where a request names none."
     )

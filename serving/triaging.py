@@ -12,6 +12,7 @@ from models.text.normalise import language_of
 from models.triage.request import TriageRequest
 from models.triage.result import TriageResult
 from serving import answering
+from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
 from serving.errors import PayloadTooLarge, UnsupportedLanguage
 from serving.services import Services
@@ -55,6 +56,7 @@ async def triage(
     *,
     consult_id: str | None = None,
     alongside: Callable[[Session, TriageResult], None] | None = None,
+    bulk: Bulk | None = None,
 ) -> Triaged:
     """Answer and record. `alongside` writes in the same transaction as the decision.
 
@@ -69,6 +71,7 @@ async def triage(
         urgent=judged.level <= 2,
         prepare=lambda: services.triage.prepare(judged),
         finish=lambda outputs: services.triage.finish(judged, outputs),
+        bulk=bulk,
     )
     record = await asyncio.to_thread(
         answering.record,
@@ -78,5 +81,6 @@ async def triage(
         user,
         consult_id=consult_id,
         alongside=alongside,
+        bulk=bulk,
     )
     return Triaged(answer.result, record, answer.queue_s, answer.inference_s)

@@ -35,6 +35,7 @@ class Permission(StrEnum):
     TRIAGE_WRITE = "triage:write"
     CONSULT_WRITE = "consult:write"
     IMAGING_WRITE = "imaging:write"
+    DICOM_STORE = "dicom:store"
     ORDER_CHECK = "order:check"
     MATCH_READ = "match:read"
     MATCH_WRITE = "match:write"
@@ -61,11 +62,13 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.REVIEW_REQUEST,
         }
     ),
+    Role.IMAGING_DEVICE: frozenset({Permission.DICOM_STORE}),
     Role.PHYSICIAN: frozenset(
         {
             Permission.TRIAGE_WRITE,
             Permission.CONSULT_WRITE,
             Permission.IMAGING_WRITE,
+            Permission.DICOM_STORE,
             Permission.ORDER_CHECK,
             Permission.MATCH_READ,
             Permission.MATCH_WRITE,
@@ -82,6 +85,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.TRIAGE_WRITE,
             Permission.CONSULT_WRITE,
             Permission.IMAGING_WRITE,
+            Permission.DICOM_STORE,
             Permission.ORDER_CHECK,
             Permission.MATCH_READ,
             Permission.MATCH_WRITE,

@@ -1,20 +1,18 @@
 """Bytes of an upload -> grey pixels and what the file says about them. Trusts nothing.
 
-Accepts PNG (also 16-bit), JPEG (EXIF orientation applied) and, through `models.imaging.dicom`,
-DICOM. The format is told by the first bytes, never by a file name. Size in bytes and in pixels is
-checked from the header before anything is decoded. Everything else raises `ImageRejected`.
+Accepts PNG and JPEG (`models.imaging.raster`) and DICOM (`models.imaging.dicom`). The format is
+told by the first bytes, never by a file name. Size in bytes and in pixels is checked from the
+header before anything is decoded. Everything else raises `ImageRejected`.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from models.errors import ModelError
 
@@ -22,7 +20,14 @@ RejectionCode = Literal[
     "unsupported_format", "truncated", "too_large", "no_pixel_data", "not_an_image", "animated"
 ]
 SourceFormat = Literal["dicom", "png", "jpeg"]
-DecodeWarning = Literal["first_frame_used", "alpha_dropped", "no_voi_window", "padding_removed"]
+DecodeWarning = Literal[
+    "first_frame_used",
+    "frames_left_out",
+    "alpha_dropped",
+    "no_voi_window",
+    "padding_removed",
+    "header_ignored",
+]
 
 _OTHER_IMAGES = (b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"\0\0\0\x0cjP  ", b"%PDF", b"<svg")
 
@@ -38,10 +43,14 @@ class ImageRejected(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """Upper bounds, checked before decoding: file size in bytes, pixels over all frames."""
+    """Upper bounds, checked before decoding: file size in bytes, pixels over all frames.
+
+    max_frames: how many frames of one file are decoded; the others are left out with a warning.
+    """
 
     max_bytes: int = 64 * 1024 * 1024
     max_pixels: int = 64_000_000
+    max_frames: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +85,35 @@ class DecodedImage:
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None) -> DecodedImage:
-    """The image in `data`; raises ImageRejected with a code."""
-    bounds = limits or DecodeLimits()
-    if len(data) > bounds.max_bytes:
-        raise ImageRejected("too_large", f"{len(data)} bytes; at most {bounds.max_bytes}")
-    if data[128:132] == b"DICM":
-        from models.imaging.dicom import decode_dicom
+    """The image in `data`, the first where it holds several; raises ImageRejected with a code."""
+    return _frames(data, limits or DecodeLimits(), 1, "first_frame_used")[0]
 
-        return decode_dicom(data, bounds)
+
+def decode_frames(data: bytes, limits: DecodeLimits | None = None) -> tuple[DecodedImage, ...]:
+    """Every frame of the image in `data`, up to `max_frames`; raises ImageRejected with a code.
+
+    Where a file holds more frames, each of those decoded carries the warning `frames_left_out`.
+    """
+    bounds = limits or DecodeLimits()
+    return _frames(data, bounds, bounds.max_frames, "frames_left_out")
+
+
+def _frames(
+    data: bytes, limits: DecodeLimits, max_frames: int, left_out: DecodeWarning
+) -> tuple[DecodedImage, ...]:
+    # Late: these modules need the names above.
+    from models.imaging.dicom import decode_dicom
+    from models.imaging.dicom_file import is_dicom
+    from models.imaging.raster import decode_raster
+
+    if len(data) > limits.max_bytes:
+        raise ImageRejected("too_large", f"{len(data)} bytes; at most {limits.max_bytes}")
+    if is_dicom(data):
+        return decode_dicom(data, limits, max_frames, left_out)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _decode_raster(data, bounds, "png")
+        return (decode_raster(data, limits, "png"),)
     if data.startswith(b"\xff\xd8\xff"):
-        return _decode_raster(data, bounds, "jpeg")
+        return (decode_raster(data, limits, "jpeg"),)
     if data.startswith(_OTHER_IMAGES):
         raise ImageRejected("unsupported_format", "only DICOM, PNG and JPEG are read")
     raise ImageRejected("not_an_image", "the content is neither DICOM nor PNG nor JPEG")
@@ -103,58 +129,12 @@ def check_pixels(width: int, height: int, frames: int, limits: DecodeLimits) -> 
         )
 
 
-def _decode_raster(
-    data: bytes, limits: DecodeLimits, source_format: Literal["png", "jpeg"]
-) -> DecodedImage:
-    try:
-        with warnings.catch_warnings():
-            # The limit is ours, checked below before any pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=["PNG", "JPEG"])
-    except Image.DecompressionBombError as error:
-        raise ImageRejected("too_large", f"more than {limits.max_pixels} pixels") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageRejected("truncated", "the header is damaged or cut off") from error
-    with image:
-        check_pixels(image.width, image.height, 1, limits)
-        frames = int(getattr(image, "n_frames", 1))
-        if frames > 1 and source_format == "png":
-            raise ImageRejected("animated", "the file holds an animation")
-        found: list[DecodeWarning] = ["first_frame_used"] if frames > 1 else []
-        try:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-        except Exception as error:  # Pillow raises what its parsers meet: struct.error, TypeError …
-            raise ImageRejected("truncated", "the image data is damaged or cut off") from error
-        if _has_alpha(upright):
-            found.append("alpha_dropped")
-        pixels, rgb = _to_grey(upright)
-    colour = 0.0 if rgb is None else colour_spread(rgb)
-    return DecodedImage(pixels, source_format, colour=colour, warnings=tuple(found), rgb=rgb)
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
-
-
 def colour_spread(rgb: npt.NDArray[np.uint8]) -> float:
     """Mean difference between the largest and the smallest channel [H, W, 3], in 0..1."""
     return float(np.mean(rgb.max(axis=2) - rgb.min(axis=2))) / 255.0
 
 
-def _to_grey(
-    image: Image.Image,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8] | None]:
-    """Grey float32 [H, W] in 0..1, and the colours [H, W, 3] where the file has any."""
-    if image.mode.startswith("I"):  # I;16 and I: 16 significant bits
-        deep = np.asarray(image).astype(np.float32)
-        return np.clip(deep / np.float32(65535.0), 0.0, 1.0).astype(np.float32), None
-    if image.mode in ("1", "L") and not _has_alpha(image):
-        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0), None
-    if _has_alpha(image):
-        solid = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        solid.alpha_composite(image.convert("RGBA"))
-        image = solid
-    rgb = image.convert("RGB")
-    grey = np.asarray(rgb.convert("L"), dtype=np.float32) / np.float32(255.0)
-    return grey, np.asarray(rgb)
+def luminance(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Grey float32 [H, W] in 0..1 of colours [H, W, 3], weighed as ITU-R BT.601 does."""
+    grey = Image.fromarray(rgb).convert("L")
+    return np.asarray(grey, dtype=np.float32) / np.float32(255.0)

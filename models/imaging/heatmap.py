@@ -14,6 +14,7 @@ from PIL import Image
 from models.imaging.preprocess import Pixels, to_unit_float
 
 MAX_SIDE = 1024
+MAX_LAYER_SIDE = 512
 # Our own ramp, dark violet -> red -> orange -> pale yellow: lightness rises evenly, so that the
 # map reads the same in grey and for people who confuse red and green.
 _RAMP = np.array(
@@ -55,7 +56,36 @@ def overlay_png(
     """
     grey = Image.fromarray(np.rint(to_unit_float(pixels) * 255.0).astype(np.uint8))
     grey.thumbnail((MAX_SIDE, MAX_SIDE))
-    width, height = grey.size
+    strength = _strength(grey.size, saliency, margin, full_scale)
+    base = np.asarray(grey, dtype=np.float32)[..., None] / 255.0
+    weight = (opacity * np.sqrt(strength))[..., None]
+    return _png(base * (1 - weight) + colourise(strength) * weight)
+
+
+def layer_png(
+    size: tuple[int, int],
+    saliency: npt.NDArray[np.float32],
+    *,
+    margin: float = 0.0,
+    full_scale: float = 8.0,
+) -> bytes:
+    """The map [h, w] alone as PNG (RGBA), to be laid over an image of `size` (width, height).
+
+    Nothing of the image is in it: where the map says nothing, it is transparent. Laid over at
+    60 % it looks like `overlay_png`. Longest side at most 512 pixels; the other arguments as there.
+    """
+    longest = max(size)
+    shrink = min(1.0, MAX_LAYER_SIDE / longest)
+    drawn = (max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink)))
+    strength = _strength(drawn, saliency, margin, full_scale)
+    return _png(np.concatenate([colourise(strength), np.sqrt(strength)[..., None]], axis=2))
+
+
+def _strength(
+    size: tuple[int, int], saliency: npt.NDArray[np.float32], margin: float, full_scale: float
+) -> npt.NDArray[np.float32]:
+    """How strongly each pixel of a picture of `size` (width, height) spoke: [H, W] in 0..1."""
+    width, height = size
     inner = (max(1, round(width * (1 - 2 * margin))), max(1, round(height * (1 - 2 * margin))))
     positive = np.maximum(saliency.astype(np.float32), 0.0)
     strength = positive / max(full_scale, float(positive.max(initial=0.0)))
@@ -63,9 +93,10 @@ def overlay_png(
     canvas = np.zeros((height, width), dtype=np.float32)
     top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
     canvas[top : top + inner[1], left : left + inner[0]] = np.clip(np.asarray(smooth), 0.0, 1.0)
-    base = np.asarray(grey, dtype=np.float32)[..., None] / 255.0
-    weight = (opacity * np.sqrt(canvas))[..., None]
-    mixed = base * (1 - weight) + colourise(canvas) * weight
+    return canvas
+
+
+def _png(unit: npt.NDArray[np.floating]) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(np.rint(mixed * 255.0).astype(np.uint8)).save(buffer, format="PNG")
+    Image.fromarray(np.rint(unit * 255.0).astype(np.uint8)).save(buffer, format="PNG")
     return buffer.getvalue()

@@ -1,35 +1,47 @@
 """The one way an image becomes a classifier's input, in training, evaluation and serving alike.
 
 Relies on numpy and Pillow only. It never looks at a label, a file name or a batch: the same pixels
-give the same tensor whoever else is in the batch.
+give the same tensor whoever else is in the batch. Every mode is chosen for images acquired
+elsewhere:
 
-The scheme is chosen for images acquired elsewhere. After a margin is cut away and the rest is
-squashed to a square, grey values are replaced by their rank among the pixels of the middle of the
-picture (histogram equalisation without a clip limit). Any strictly increasing curve, so exposure,
-gamma and contrast short of saturation, leaves ranks as they are. A soft mask then blanks the
-corners, where side markers and burned-in text sit.
+- `ranks` (radiographs): grey values are replaced by their rank among the pixels of the middle of
+  the picture (histogram equalisation without a clip limit). Any strictly increasing curve, so
+  exposure, gamma and contrast short of saturation, leaves ranks as they are. A soft mask blanks
+  the corners, where side markers and burned-in text sit.
+- `grey` (CT patches in a fixed window): grey values as they are, centred and scaled.
+- `rgb` (the gate, and networks added from elsewhere, which scale by themselves): the same of each
+  colour.
+- `colour` (dermoscopy): the light's own colour is divided out (models/imaging/colour.py).
+- `retina` (fundus photographs): the disc of the retina is found and cut out, and each pixel is
+  compared with its surroundings (models/imaging/retina.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from models.imaging import colour, retina
+
 FloatImage = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _BINS = 1024
-_UNIFORM_STD = 0.28867513  # standard deviation of a uniform variable on 0..1
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+UNIFORM_STD = 0.28867513  # standard deviation of a uniform variable on 0..1
 
 
 @dataclass(frozen=True, slots=True)
 class PreprocessSpec:
     """What `preprocess` does; written into the manifest so that serving repeats it exactly.
 
+    mode: see the module. shape: `squash` the picture to a square, or take its `centre` square.
     size: side of the square output in pixels.
     margin: fraction of each side that is cut away before anything else.
     reference: fraction of the side, centred, whose pixels define the ranks.
@@ -37,17 +49,30 @@ class PreprocessSpec:
         the image fades to zero; a radius of 2 or more switches the mask off.
     """
 
+    mode: Literal["ranks", "grey", "rgb", "colour", "retina"] = "ranks"
+    shape: Literal["squash", "centre"] = "squash"
     size: int = 128
     margin: float = 0.04
     reference: float = 0.8
     mask_radius: float = 1.0
     mask_power: float = 4.0
 
+    @property
+    def channels(self) -> int:
+        """3 for colour, 1 for grey."""
+        return 3 if self.mode in ("rgb", "colour", "retina") else 1
+
+
+def spec_of(stored: Mapping[str, float | int | str | bool]) -> PreprocessSpec:
+    """The spec that a manifest's `preprocessing` states; keys of older makers are left out."""
+    known = PreprocessSpec.__dataclass_fields__
+    return PreprocessSpec(**{k: v for k, v in stored.items() if k in known})  # type: ignore[arg-type]
+
 
 def to_unit_float(pixels: Pixels) -> FloatImage:
-    """Grey pixels [H, W] as float32 in 0..1; integers are divided by their type's maximum."""
-    if pixels.ndim != 2:
-        raise ValueError(f"expected a grey image [H, W], got shape {pixels.shape}")
+    """Pixels [H, W] or [H, W, 3] as float32 in 0..1; integers divided by their type's maximum."""
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise ValueError(f"expected an image [H, W] or [H, W, 3], got shape {pixels.shape}")
     if pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / 255.0
     if pixels.dtype == np.uint16:
@@ -56,20 +81,67 @@ def to_unit_float(pixels: Pixels) -> FloatImage:
 
 
 def preprocess(pixels: Pixels, spec: PreprocessSpec) -> FloatImage:
-    """Model input [1, size, size], about zero mean and unit variance, from grey pixels [H, W].
+    """Model input [C, size, size], about zero mean and unit variance, from [H, W] or [H, W, 3].
 
-    The aspect ratio is not kept: the training images were squashed to squares too.
+    Three channels of a colour mode are the same where the file is grey; a grey mode takes the
+    luminance of a colour file.
     """
-    image = _cut_margin(to_unit_float(pixels), spec.margin)
+    image = _with_channels(_thinned(pixels, spec.size), spec.channels)
+    if spec.mode == "retina":
+        return retina.standardise(image, spec.size)
+    framed = resized(frame(image, spec), spec.size)
+    if spec.mode == "ranks":
+        ranks = equalise(framed, spec.reference)
+        standard = (ranks - np.float32(0.5)) / np.float32(UNIFORM_STD)
+        mask = _corner_mask(spec.size, spec.mask_radius, spec.mask_power)
+        return np.ascontiguousarray((standard * mask)[None], dtype=np.float32)
+    if spec.mode == "colour":
+        return colour.standardise(framed)
+    standard = (framed - np.float32(0.5)) / np.float32(UNIFORM_STD)
+    planes = standard[None] if framed.ndim == 2 else standard.transpose(2, 0, 1)
+    return np.ascontiguousarray(planes, dtype=np.float32)
+
+
+def frame(image: FloatImage, spec: PreprocessSpec) -> FloatImage:
+    """The part of the picture that the network sees, margins cut away, before it is resized."""
+    if spec.shape == "centre":
+        height, width = image.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        image = image[top : top + side, left : left + side]
+    return _cut_margin(image, spec.margin)
+
+
+def resized(image: FloatImage, size: int) -> FloatImage:
+    """Float pixels [H, W] or [H, W, 3] as a square of that side, the aspect ratio not kept."""
     # reducing_gap keeps the cost of a 10-megapixel radiograph at a few milliseconds.
-    squashed = Image.fromarray(image, mode="F").resize(
-        (spec.size, spec.size), Image.Resampling.BILINEAR, reducing_gap=3.0
-    )
-    ranks = equalise(np.asarray(squashed, dtype=np.float32), spec.reference)
-    standard = (ranks - np.float32(0.5)) / np.float32(_UNIFORM_STD)
-    mask = _corner_mask(spec.size, spec.mask_radius, spec.mask_power)
-    out: FloatImage = np.ascontiguousarray((standard * mask)[None], dtype=np.float32)
-    return out
+    planes = image[..., None] if image.ndim == 2 else image
+    squares = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(planes[..., c]), mode="F").resize(
+                (size, size), Image.Resampling.BILINEAR, reducing_gap=3.0
+            ),
+            dtype=np.float32,
+        )
+        for c in range(planes.shape[2])
+    ]
+    return squares[0] if image.ndim == 2 else np.stack(squares, axis=-1)
+
+
+def _thinned(pixels: Pixels, size: int) -> FloatImage:
+    """Unit floats; a large colour picture is first reduced by a whole factor, for its memory."""
+    factor = min(pixels.shape[:2]) // (4 * size)
+    if pixels.ndim == 3 and pixels.dtype == np.uint8 and factor > 1:
+        return to_unit_float(np.asarray(Image.fromarray(pixels).reduce(factor)))
+    return to_unit_float(pixels)
+
+
+def _with_channels(image: FloatImage, channels: int) -> FloatImage:
+    if channels == 3 and image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    if channels == 1 and image.ndim == 3:
+        return np.asarray(image @ _LUMINANCE, dtype=np.float32)
+    return image
 
 
 def equalise(image: FloatImage, reference: float) -> FloatImage:
@@ -93,7 +165,7 @@ def equalise(image: FloatImage, reference: float) -> FloatImage:
 
 
 def _cut_margin(image: FloatImage, margin: float) -> FloatImage:
-    height, width = image.shape
+    height, width = image.shape[:2]
     top, left = round(height * margin), round(width * margin)
     return np.ascontiguousarray(image[top : height - top, left : width - left])
 

@@ -1,7 +1,9 @@
-"""Is this picture fit to be read? Checks on grey values alone, before any network sees it.
+"""Is this picture fit to be read? Checks on pixel values alone, before any network sees it.
 
-Thresholds come from the development radiographs (tests/models/imaging/test_quality.py measures
-them again where the data is there). A fatal issue means: no score, ask for another picture.
+What is normal differs by kind of picture: a fundus photograph has a black surround, a CT patch
+may be half bone. The limits in quality_limits.yaml come from the training pictures
+(tests/models/imaging/test_quality.py measures them again where the data is there). A fatal issue
+means: no score, ask for another picture.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 from PIL import Image
+from pydantic import BaseModel, ConfigDict
 
 from models.imaging.decode import DecodedImage
 from models.imaging.preprocess import equalise
+from models.imaging.retina import disc_touches
 
 LAYOUT_FILE = Path(__file__).parent / "chest_layout.json"
+LIMITS_FILE = Path(__file__).parent / "quality_limits.yaml"
 
 QualityCode = Literal[
     "blank",
@@ -30,18 +36,46 @@ QualityCode = Literal[
     "over_exposed",
     "under_exposed",
     "colour_photo",
+    "no_colour",
+    "blurred",
+    "cropped",
     "low_resolution",
 ]
 
-MIN_SIDE = 128
 MIN_SPREAD_BLANK = 0.03
-MIN_SPREAD = 0.2
-MAX_SATURATED = 0.35
-MAX_DARK = 0.75
-MAX_COLOUR = 0.04
 MAX_INVERTED = -0.45
 MIN_LAYOUT = 0.2
 MIN_UPRIGHT = -0.1
+
+
+class QualityLimits(BaseModel):
+    """Limits for one kind of picture; None where a check does not apply.
+
+    min_side: pixels. min_spread: 98th less 2nd percentile of grey. max_saturated, max_dark: share
+    of pixels at the ends of the scale. max_colour, min_colour: mean spread of the channels.
+    sharpness_side: pixels of the short side at which sharpness is measured. max_edges_cut: sides
+    of the picture at which the disc of a retina may be cut off.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_side: int
+    min_spread: float
+    max_saturated: float
+    max_dark: float
+    max_colour: float | None = None
+    min_colour: float | None = None
+    min_sharpness: float | None = None
+    sharpness_side: int = 192
+    max_edges_cut: int | None = None
+    chest_layout: bool = False
+
+
+@lru_cache(maxsize=1)
+def quality_limits() -> dict[str, QualityLimits]:
+    """By kind of picture; `any` stands for every other."""
+    stored = yaml.safe_load(LIMITS_FILE.read_text(encoding="utf-8"))
+    return {kind: QualityLimits.model_validate(limits) for kind, limits in stored.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +88,71 @@ class QualityIssue:
     fatal: bool
 
 
-def check_quality(image: DecodedImage, *, chest: bool = True) -> tuple[QualityIssue, ...]:
-    """Every issue found, worst first. `chest` adds the check that needs a chest's anatomy."""
+def check_quality(image: DecodedImage, kind: str | None = None) -> tuple[QualityIssue, ...]:
+    """Every issue found, worst first; `kind` as in quality_limits.yaml."""
+    limits = quality_limits().get(kind or "any", quality_limits()["any"])
     # A few hundred thousand pixels say as much about grey values as ten million.
     step = max(1, min(image.pixels.shape) // 512)
     pixels = image.pixels[::step, ::step]
-    found: list[QualityIssue] = []
     spread = float(np.subtract(*np.percentile(pixels, [98, 2])))
     if spread < MIN_SPREAD_BLANK:
         return (QualityIssue("blank", spread, MIN_SPREAD_BLANK, fatal=True),)
-    if image.colour > MAX_COLOUR:
-        found.append(QualityIssue("colour_photo", image.colour, MAX_COLOUR, fatal=True))
-    side = min(image.pixels.shape)
-    if side < MIN_SIDE:
-        found.append(QualityIssue("low_resolution", side, MIN_SIDE, fatal=True))
-    saturated, dark = float(np.mean(pixels >= 0.99)), float(np.mean(pixels <= 0.01))
-    if saturated > MAX_SATURATED:
-        found.append(QualityIssue("over_exposed", saturated, MAX_SATURATED, fatal=True))
-    if dark > MAX_DARK:
-        found.append(QualityIssue("under_exposed", dark, MAX_DARK, fatal=True))
-    if chest and (issue := _layout_issue(pixels)) is not None:
+    found = [*_colour_issues(image, limits), *_exposure_issues(image, pixels, limits)]
+    if limits.chest_layout and (issue := _layout_issue(pixels)) is not None:
         found.append(issue)
-    if spread < MIN_SPREAD:
-        found.append(QualityIssue("low_contrast", spread, MIN_SPREAD, fatal=False))
+    if limits.min_sharpness is not None:
+        sharp = sharpness(image.pixels, limits.sharpness_side)
+        if sharp < limits.min_sharpness:
+            found.append(QualityIssue("blurred", sharp, limits.min_sharpness, fatal=True))
+    if limits.max_edges_cut is not None and image.rgb is not None:
+        cut = disc_touches(image.rgb)
+        if cut > limits.max_edges_cut:
+            found.append(QualityIssue("cropped", cut, limits.max_edges_cut, fatal=False))
+    if spread < limits.min_spread:
+        found.append(QualityIssue("low_contrast", spread, limits.min_spread, fatal=False))
     return tuple(found)
+
+
+def _colour_issues(image: DecodedImage, limits: QualityLimits) -> list[QualityIssue]:
+    if limits.max_colour is not None and image.colour > limits.max_colour:
+        return [QualityIssue("colour_photo", image.colour, limits.max_colour, fatal=True)]
+    if limits.min_colour is not None and image.colour < limits.min_colour:
+        return [QualityIssue("no_colour", image.colour, limits.min_colour, fatal=True)]
+    return []
+
+
+def _exposure_issues(
+    image: DecodedImage, pixels: npt.NDArray[np.float32], limits: QualityLimits
+) -> list[QualityIssue]:
+    found = []
+    side = min(image.pixels.shape)
+    if side < limits.min_side:
+        found.append(QualityIssue("low_resolution", side, limits.min_side, fatal=True))
+    saturated, dark = float(np.mean(pixels >= 0.99)), float(np.mean(pixels <= 0.01))
+    if saturated > limits.max_saturated:
+        found.append(QualityIssue("over_exposed", saturated, limits.max_saturated, fatal=True))
+    if dark > limits.max_dark:
+        found.append(QualityIssue("under_exposed", dark, limits.max_dark, fatal=True))
+    return found
+
+
+def sharpness(pixels: npt.NDArray[np.float32], side: int) -> float:
+    """95th percentile of the absolute Laplacian over the spread of grey, at a common scale.
+
+    `side`: the short side in pixels that the picture is reduced to; smaller ones stay as they are.
+    """
+    factor = side / min(pixels.shape)
+    small = pixels
+    if factor < 1:
+        size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
+        picture = Image.fromarray(np.ascontiguousarray(pixels), mode="F")
+        small = np.asarray(picture.resize(size, Image.Resampling.BOX))
+    if min(small.shape) < 3:
+        return 0.0
+    around = small[:-2, 1:-1] + small[2:, 1:-1] + small[1:-1, :-2] + small[1:-1, 2:]
+    laplacian = np.abs(4 * small[1:-1, 1:-1] - around)
+    spread = max(float(np.subtract(*np.percentile(small, [98, 2]))), 1e-3)
+    return float(np.percentile(laplacian, 95)) / spread
 
 
 def _layout_issue(pixels: npt.NDArray[np.float32]) -> QualityIssue | None:

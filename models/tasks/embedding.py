@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.backends import Tensors
 from models.manifest import Manifest
-from models.text.ngrams import featuriser_of
+from models.text.ngrams import NgramFeaturiser, featuriser_of
+from models.text.subwords import SubwordReader, subwords_of
 
 
 class EmbeddingTask:
-    """`manifest` is the embedding model's. Similarity is the dot product of two results."""
+    """`manifest` is the embedding model's. Similarity is the dot product of two results.
+
+    A model whose manifest has `longest` reads subwords, by the tokeniser in `folder`; any other
+    reads n-grams and needs no folder.
+    """
 
     model = "embedding"
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._featuriser = featuriser_of(manifest)
+    def __init__(self, manifest: Manifest, folder: Path | None = None) -> None:
+        self._reader: NgramFeaturiser | SubwordReader
+        if "longest" in manifest.preprocessing and folder is not None:
+            self._reader = subwords_of(manifest, folder)
+        else:
+            self._reader = featuriser_of(manifest)
         self.dimension = manifest.outputs[0].shape[-1]
 
     def prepare(self, request: str) -> Tensors:
-        """`ids` int64 [1, L] and `weights` float32 [1, L]; L varies, id 0 pads."""
-        return self._featuriser.tensors(request)
+        """One row for a network of either kind; L varies, zeros pad.
+
+        `ids` int64 [1, L] and `weights` float32 [1, L], or `SubwordReader.tensors`.
+        """
+        return self._reader.tensors(request)
 
     def finish(
         self,

@@ -6,11 +6,13 @@ import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from serving import audit, decisions
+from serving.api.exports import AnswerFormat, fhir_answer
 from serving.audit import AuditEvent, AuditReport
+from serving.errors import FieldError, InvalidInput
 from serving.reviews.signatures import Signature, for_decision
 from serving.security import allow, services_of
 from serving.storage.codes import DecisionKind, DecisionStatus
@@ -40,10 +42,16 @@ class DecisionAnswer(BaseModel):
     intact: bool
 
 
-@router.get("/v1/decisions/{decision_id}")
-async def get_decision(decision_id: str, request: Request, user: Reader) -> DecisionAnswer:
-    """A decision with its signature. The view is audited."""
-    return await asyncio.to_thread(_read, services_of(request).db, decision_id, user)
+@router.get("/v1/decisions/{decision_id}", response_model=DecisionAnswer)
+async def get_decision(
+    decision_id: str,
+    request: Request,
+    user: Reader,
+    form: Annotated[AnswerFormat, Query(alias="format")] = "json",
+) -> DecisionAnswer | Response:
+    """A decision with its signature; of imaging also `?format=fhir`. The view is audited."""
+    read = _read if form == "json" else _read_fhir
+    return await asyncio.to_thread(read, services_of(request).db, decision_id, user)
 
 
 @router.get("/v1/audit/verify")
@@ -68,6 +76,15 @@ async def events(
         before=before,
         limit=limit,
     )
+
+
+def _read_fhir(db: Database, decision_id: str, user: User) -> Response:
+    found = decisions.get(db, decision_id)
+    if found.kind is not DecisionKind.IMAGING:
+        fault = FieldError("/format", "only an imaging decision has this form")
+        raise InvalidInput("this kind of decision is not given as FHIR", errors=[fault])
+    decisions.note_view(db, found, user.id)
+    return fhir_answer(db, found)
 
 
 def _read(db: Database, decision_id: str, user: User) -> DecisionAnswer:

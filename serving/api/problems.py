@@ -39,7 +39,15 @@ from serving.storage.canonical import dumps
 
 log = structlog.get_logger()
 
-_MACHINE_PATHS = ("/v1/", "/v2/", "/health/", "/metrics", "/openapi.json", "/static/")
+_MACHINE_PATHS = (
+    "/v1/",
+    "/v2/",
+    "/dicom-web/",
+    "/health/",
+    "/metrics",
+    "/openapi.json",
+    "/static/",
+)
 _PLAIN_NAME = re.compile(r"[a-z][a-z_]{0,40}")
 _BY_STATUS: dict[int, type[FenzhenError]] = {
     401: Unauthenticated,
@@ -122,16 +130,20 @@ class Problems:
         error = as_error(raised)
         self._counter.labels(error.code).inc()
         if error.status >= 500:
-            # An exception's message may quote the input.
-            frames = traceback.extract_tb(raised.__traceback__)[-6:]
             log.error(
                 "failed",
                 code=error.code,
                 route=getattr(request.scope.get("route"), "path", ""),
                 exception=type(raised).__name__,
-                where=[f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames],
+                where=where(raised),
             )
         return error
+
+
+def where(raised: Exception) -> list[str]:
+    """The last places that an exception came through; its message may quote the input."""
+    frames = traceback.extract_tb(raised.__traceback__)[-6:]
+    return [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames]
 
 
 def _for_people(request: Request) -> bool:

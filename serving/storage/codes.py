@@ -9,6 +9,7 @@ class Role(StrEnum):
     """Who a user is. What a role may do is in `serving/users.py`."""
 
     PATIENT_APP = "patient_app"
+    IMAGING_DEVICE = "imaging_device"
     PHYSICIAN = "physician"
     ADMINISTRATOR = "administrator"
 
@@ -42,6 +43,7 @@ class Reason(StrEnum):
     NOT_UNDERSTOOD = "not_understood"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     LOW_CONFIDENCE = "low_confidence"
+    DUPLICATE = "duplicate"
     COMPLAINT = "complaint"
     RANDOM_SAMPLE = "random_sample"
 
@@ -80,6 +82,30 @@ class ConsultStatus(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
     EMERGENCY = "emergency"
+
+
+class BatchState(StrEnum):
+    """Where a batch stands. The legal moves are in `serving/batches/machine.py`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class StopReason(StrEnum):
+    """Why a batch was cancelled."""
+
+    REQUESTED = "requested"
+    INPUT_LOST = "input_lost"
+    OWNER_REFUSED = "owner_refused"
+
+
+class ItemOutcome(StrEnum):
+    """What became of one row of a batch."""
+
+    DONE = "done"
+    FAILED = "failed"
 
 
 class MatchOutcome(StrEnum):

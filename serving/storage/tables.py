@@ -13,15 +13,18 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from serving.storage.canonical import Json
 from serving.storage.codes import (
+    BatchState,
     ConsultStatus,
     DecisionKind,
     DecisionStatus,
+    ItemOutcome,
     MatchOutcome,
     Outcome,
     OverrideReason,
     Reason,
     RefusalReason,
     Role,
+    StopReason,
     TaskState,
 )
 from serving.storage.types import BIG, EXACT_JSON, UtcDateTime, coded
@@ -234,3 +237,101 @@ class MatchWeightsRow(Base):
     base_version: Mapped[int]
     weights: Mapped[dict[str, Json]] = mapped_column(EXACT_JSON)
     report: Mapped[dict[str, Json]] = mapped_column(EXACT_JSON)
+
+
+class InstallationSecretRow(Base):
+    """A secret of this installation, made once: 32 random bytes in URL-safe base 64."""
+
+    __tablename__ = "installation_secrets"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(String(43))
+    created_at: Mapped[datetime]
+
+
+class DicomInstanceRow(Base):
+    """A DICOM instance as it is kept: de-identified, under UIDs that are ours alone.
+
+    `patient_id` is a pseudonym, "" for nobody; `fingerprint` is that of the pixels; `decision_id`
+    is the decision that the instance's arrival led to.
+    """
+
+    __tablename__ = "dicom_instances"
+    __table_args__ = (Index("ix_dicom_instances_study_series", "study_uid", "series_uid"),)
+
+    sop_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    study_uid: Mapped[str] = mapped_column(String(64))
+    series_uid: Mapped[str] = mapped_column(String(64))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    patient_id: Mapped[str] = mapped_column(String(16))
+    modality: Mapped[str | None] = mapped_column(String(16))
+    body_part: Mapped[str | None] = mapped_column(String(16))
+    sex: Mapped[str | None] = mapped_column(String(16))
+    series_number: Mapped[int | None]
+    instance_number: Mapped[int | None]
+    rows: Mapped[int]
+    columns: Mapped[int]
+    bits_allocated: Mapped[int]
+    frames: Mapped[int]
+    fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+    blob: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"), index=True)
+    uploader: Mapped[str] = mapped_column(String(64))
+    stored_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class StudyImageRow(Base):
+    """A picture that was read, by its pixels: how the same picture is known when it comes again."""
+
+    __tablename__ = "study_images"
+    __table_args__ = (
+        Index("ix_study_images_same_picture", "fingerprint", "task", "model_version"),
+    )
+
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    task: Mapped[str] = mapped_column(String(64))
+    model_version: Mapped[int]
+
+
+class BatchRow(Base):
+    """Many requests in one file. `form` is how they came: jsonl or zip; `items` how many."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    task: Mapped[str] = mapped_column(String(64))
+    form: Mapped[str] = mapped_column(String(8))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BIG)
+    items: Mapped[int]
+    state: Mapped[BatchState] = mapped_column(coded(BatchState), index=True)
+    stop_reason: Mapped[StopReason | None] = mapped_column(coded(StopReason))
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class BatchItemRow(Base):
+    """What became of one row of a batch: its decision or its problem. Its key makes it happen once.
+
+    The row is written before its decision in their transaction, so the reference is checked at
+    the commit.
+    """
+
+    __tablename__ = "batch_items"
+
+    batch_id: Mapped[str] = mapped_column(
+        ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    file: Mapped[str | None] = mapped_column(String(255))
+    outcome: Mapped[ItemOutcome] = mapped_column(coded(ItemOutcome))
+    decision_id: Mapped[str | None] = mapped_column(
+        ForeignKey("decisions.id", deferrable=True, initially="DEFERRED"), unique=True
+    )
+    problem: Mapped[dict[str, Json] | None] = mapped_column(JSON(none_as_null=True))
+    at: Mapped[datetime]

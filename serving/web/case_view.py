@@ -9,7 +9,7 @@ from typing import Any
 from knowledge_base.language import Bilingual
 from knowledge_base.lexicon.findings import lexicon
 from models.imaging.opinion import ImagingResult
-from models.manifest import Label
+from models.manifest import Label, Manifest
 from models.matching.request import MatchRequest
 from models.triage.acuity_request import AcuityRequest
 from models.triage.acuity_result import AcuityResult
@@ -56,22 +56,39 @@ class MatchView:
 
 @dataclass(frozen=True)
 class ImageView:
-    """One image of a study."""
+    """One image of a study. `layer`: the map is kept apart from the picture, too."""
 
     number: int
     result: ImagingResult
     has_heatmap: bool
+    layer: bool
     format: str
     names: Mapping[str, Bilingual]
+
+    @property
+    def ood_share(self) -> float | None:
+        """The out-of-distribution score as a share of its limit, for a bar; at most 2."""
+        score, limit = self.result.ood_score, self.result.ood_threshold
+        if score is None or limit is None or limit <= 0:
+            return None
+        return min(max(score / limit, 0.0), 2.0)
 
 
 @dataclass(frozen=True)
 class ImagingView:
-    """An imaging decision. `labels` are what a correction may say."""
+    """An imaging decision. `labels` are what a correction may say.
 
+    title: the model's, empty where it is no longer hosted. seen_before: for the number of an
+    image, the decision in which the same picture was read already.
+    """
+
+    decision: DecisionRecord
+    title: Bilingual
     images: tuple[ImageView, ...]
     labels: tuple[Label, ...]
     age_years: float | None
+    site: str | None
+    seen_before: Mapping[int, str]
 
 
 def triage_view(decision: DecisionRecord) -> TriageView:
@@ -121,22 +138,39 @@ def imaging_view(services: Services, decision: DecisionRecord) -> ImagingView:
     answered: dict[str, Any] = dict(decision.result)
     results = [ImagingResult.model_validate(r) for r in answered["images"]]
     entry = services.models.get(stored["task"])
-    labels = () if entry is None else tuple(entry.manifest.labels)
-    names: dict[str, Bilingual] = {label.code: {"zh": label.zh, "en": label.en} for label in labels}
+    manifest = None if entry is None else entry.manifest
     return ImagingView(
+        decision=decision,
+        title={} if manifest is None else manifest.title,
         images=tuple(
             ImageView(
-                number,
-                result,
-                image["heatmap"] is not None,
-                image["format"],
-                names | {p.code: p.name for p in result.probabilities},
+                number=number,
+                result=result,
+                has_heatmap=image["heatmap"] is not None,
+                layer=image.get("layer") is not None,
+                format=image["format"],
+                names=_names(manifest, result),
             )
             for number, (result, image) in enumerate(zip(results, stored["images"], strict=True))
         ),
-        labels=labels,
+        labels=() if manifest is None else tuple(manifest.labels),
         age_years=stored["age_years"],
+        site=stored.get("site"),
+        seen_before={d["image"]: d["decision_id"] for d in answered.get("duplicate_of", ())},
     )
+
+
+def _names(manifest: Manifest | None, result: ImagingResult) -> dict[str, Bilingual]:
+    """Names by code: those of the record, before those of today's model."""
+    names: dict[str, Bilingual] = {}
+    if manifest is not None:
+        names |= {label.code: {"zh": label.zh, "en": label.en} for label in manifest.labels}
+        names |= {group.code: {"zh": group.zh, "en": group.en} for group in manifest.groups}
+    names |= {p.code: p.name for p in result.probabilities}
+    point = result.operating_point
+    if point is not None and point.name is not None:
+        names[point.label] = point.name
+    return names
 
 
 def view_of(

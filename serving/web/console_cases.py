@@ -24,7 +24,7 @@ from serving.reviews.sign import Correction
 from serving.security import services_of
 from serving.storage.codes import OverrideReason
 from serving.users import Permission
-from serving.web import access, forms
+from serving.web import access, comparison, forms
 from serving.web.access import Member
 from serving.web.case_view import view_of
 from serving.web.pages import PageRoute, go, keep, noted, page, preferences, words_for
@@ -52,7 +52,7 @@ async def case(task_id: str, request: Request) -> Response:
 @router.post("/console/cases/{task_id}/claim")
 async def claim(task_id: str, request: Request) -> Response:
     """Take the task, or take it over from another window of one's own."""
-    member, _ = await access.writer(request, Permission.REVIEW_SIGN)
+    member, form = await access.writer(request, Permission.REVIEW_SIGN)
     try:
         lease = await asyncio.to_thread(
             queue.claim,
@@ -63,7 +63,8 @@ async def claim(task_id: str, request: Request) -> Response:
         )
     except FenzhenError as error:
         return await _refused(request, member, task_id, error)
-    response = go(f"/console/cases/{task_id}")
+    beside = comparison.kept(form)
+    response = go(f"/console/cases/{task_id}{beside}")
     hold(response, request, lease)
     return response
 
@@ -237,6 +238,10 @@ async def _case_page(
     cookie = request.cookies.get(COOKIE, "")
     owner = found.task.lease_owner
     mine = owner == member.user.id
+    asked = request.query_params if form is None else form
+    compared = await comparison.of_case(services, found.decision, member.user, asked)
+    if compared is not None and status == 200:
+        status = compared.status
     return page(
         request,
         "console/case.html",
@@ -249,6 +254,7 @@ async def _case_page(
         decision=found.decision,
         signature=found.signature,
         view=await asyncio.to_thread(view_of, services, found.decision),
+        comparison=compared,
         problem=problem,
         typed=typed,
         action=action,

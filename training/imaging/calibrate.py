@@ -18,35 +18,40 @@ Floats = npt.NDArray[np.floating]
 Truth = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """Outputs for one rendering of a set: logits [N, C], features [N, D]."""
+def fit_scaling(logits: Floats, labels: npt.NDArray[np.int64]) -> tuple[float, Doubles]:
+    """(temperature, bias [C]) with probabilities softmax((logits + bias) / temperature).
 
-    logits: Floats
-    features: Floats
-
-
-def fit_platt(margin: Floats, positive: Truth) -> tuple[float, float]:
-    """(temperature, bias) with P(positive) = sigmoid((margin + bias) / temperature).
-
-    Platt scaling: logistic regression on the logit margin [N], by Newton's method with a little
-    ridge, so that perfectly separable scores stay finite. A network trained on balanced draws
-    needs the bias to state probabilities for the data's own share of disease.
+    Bias-corrected temperature scaling (Alexandari et al., ICML 2020); Platt scaling where C is 2.
+    A network trained on balanced draws needs the bias to state probabilities for the data's own
+    share of disease. Newton's method on logits [N, C], with a little ridge, so that perfectly
+    separable scores stay finite.
     """
-    m, target = np.asarray(margin, dtype=np.float64), positive.astype(np.float64)
-    design = np.stack([m, np.ones_like(m)], axis=1)
-    beta, ridge = np.array([1.0, 0.0]), 1e-4 * np.eye(2)
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -40, 40)))
-        weight = np.maximum(p * (1 - p), 1e-9)
-        gradient = design.T @ (target - p) / len(m) - ridge @ beta
-        hessian = (design * weight[:, None]).T @ design / len(m) + ridge
-        step = np.linalg.solve(hessian, gradient)
-        beta = beta + np.clip(step, -1.0, 1.0)
+    z, count = np.asarray(logits, dtype=np.float64), logits.shape[1]
+    z = z - z.mean(axis=1, keepdims=True)
+    onehot = np.eye(count)[labels]
+    slopes = np.concatenate(
+        [z[:, :, None], np.broadcast_to(np.eye(count)[:, 1:], (len(z), count, count - 1))], axis=2
+    )  # [N, C, parameters]: what each logit gains from the inverse temperature and each bias
+    theta = np.concatenate([[1.0], np.zeros(count - 1)])
+    ridge = 1e-4 * np.eye(count)
+    for _ in range(60):
+        p = _softmax(np.einsum("ncp,p->nc", slopes, theta))
+        gradient = np.einsum("nc,ncp->p", p - onehot, slopes) / len(z) + ridge @ theta
+        mean = np.einsum("nc,ncp->np", p, slopes)
+        second = np.einsum("nc,ncp,ncq->pq", p, slopes, slopes) - mean.T @ mean
+        step = np.linalg.solve(second / len(z) + ridge, gradient)
+        theta = theta - np.clip(step, -1.0, 1.0)
         if float(np.abs(step).max()) < 1e-10:
             break
-    slope = max(float(beta[0]), 1e-3)
-    return 1.0 / slope, float(beta[1]) / slope
+    slope = max(float(theta[0]), 1e-3)
+    bias = np.concatenate([[0.0], theta[1:]]) / slope
+    return 1.0 / slope, np.asarray(bias, dtype=np.float64)
+
+
+def _softmax(z: Doubles) -> Doubles:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    out: Doubles = e / e.sum(axis=1, keepdims=True)
+    return out
 
 
 def choose_threshold(
@@ -116,6 +121,16 @@ def fit_projection(features: Floats, components: int) -> Projection:
     left = (x - mean) - (x - mean) @ basis @ basis.T
     scale = float(np.sqrt(np.mean(np.sum(left**2, axis=1)))) + 1e-6
     return Projection(mean, basis, deviation, scale)
+
+
+def project(features: Floats, projection: Projection) -> Doubles:
+    """Features [N, D] -> [N, K + 1], as `Projection` says."""
+    centred = np.asarray(features, dtype=np.float64) - projection.mean
+    coordinates = centred @ projection.basis
+    left = centred - coordinates @ projection.basis.T
+    size = np.sqrt((left**2).sum(axis=1, keepdims=True)) / projection.residual_scale
+    found: Doubles = np.concatenate([coordinates / projection.deviation, size], axis=1)
+    return found
 
 
 def fit_gaussian(features: Floats) -> tuple[Doubles, Doubles]:

@@ -9,10 +9,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.manifest import Manifest, Metric
+from training.imaging.config import ImagingConfig
 
 _PERCENT = ("sensitivity", "specificity")
+_REPORTED = (
+    "auc", "accuracy", "balanced_accuracy", "quadratic_kappa", "joint_accuracy", "sensitivity",
+    "specificity", "ece", "set_coverage", "set_size", "out_of_distribution",
+)  # fmt: skip
 _METRIC_NAMES = {
-    "auc": "AUC",
+    "auc": "AUC (macro, one against the rest)",
+    "balanced_accuracy": "balanced accuracy",
+    "quadratic_kappa": "quadratic kappa",
+    "joint_accuracy": "all questions right",
     "ece": "calibration error (debiased, 15 bins)",
     "set_coverage": "prediction sets that hold the truth",
     "set_size": "mean labels in a set",
@@ -35,24 +43,26 @@ _STRESS_NAMES = {
 }
 
 
-def write_card(path: Path, manifest: Manifest) -> None:
+def write_card(path: Path, manifest: Manifest, config: ImagingConfig) -> None:
     """Write the card beside the manifest it was made from."""
-    path.write_text(render(manifest), encoding="utf-8")
+    path.write_text(render(manifest, config), encoding="utf-8")
 
 
-def render(manifest: Manifest) -> str:
+def render(manifest: Manifest, config: ImagingConfig) -> str:
     """Markdown of the card."""
     sections = [
         _title(manifest),
         _intended_use(manifest),
-        _training_data(manifest),
-        _metrics(manifest),
+        _training_data(manifest, config),
+        _metrics(manifest, config),
+        _heads(manifest),
+        _subgroups(manifest),
         _stress(manifest),
         _safety(manifest),
         _saliency(manifest),
-        _limits(),
+        _limits(config),
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def _title(m: Manifest) -> list[str]:
@@ -73,6 +83,12 @@ def _title(m: Manifest) -> list[str]:
 
 def _intended_use(m: Manifest) -> list[str]:
     p = m.population
+    ages = "- Age: not restricted"
+    if p.min_age_years is not None and p.max_age_years is not None:
+        ages = (
+            f"- Age: {p.min_age_years:g} to {p.max_age_years:g} years. Outside of it, or with the"
+            " age unknown, no score is given."
+        )
     return [
         "## Intended use",
         "",
@@ -81,19 +97,15 @@ def _intended_use(m: Manifest) -> list[str]:
         "",
         "## Population",
         "",
-        f"- Age: {p.min_age_years:g} to {p.max_age_years:g} years. Outside of it, or with the age"
-        " unknown, the score must not be used alone."
-        if p.min_age_years is not None and p.max_age_years is not None
-        else "- Age: not restricted",
-        f"- Modality: {', '.join(p.modalities) or 'any'}; body part: "
-        f"{', '.join(p.body_parts) or 'any'}; frontal views",
+        ages,
+        f"- Kind of picture: {p.image_kind or 'any'}; DICOM modality: "
+        f"{', '.join(p.modalities) or 'any'}; body part: {', '.join(p.body_parts) or 'any'}",
         "",
-        "Not for: screening of healthy people, treatment choice, telling bacterial from viral"
-        " disease, adults, lateral views, photographs of a screen or film.",
+        "Not for: screening without a physician, or the choice of a treatment.",
     ]
 
 
-def _training_data(m: Manifest) -> list[str]:
+def _training_data(m: Manifest, config: ImagingConfig) -> list[str]:
     lines = [
         "## Training data and licence",
         "",
@@ -104,13 +116,19 @@ def _training_data(m: Manifest) -> list[str]:
         f"| {s.name} | {s.rows:,} | {s.licence} | {s.commercial_use} | {s.source} |"
         for s in m.training_sets
     ]
-    lines += [
-        "",
-        "Patients are kept apart: most of the train part fits the weights, a held-out part of it"
-        " fixes threshold, temperature, prediction sets and distance limit, and the dev part is"
-        " only measured.",
-    ]
-    return lines
+    if config.data.folds:
+        how = (
+            f"{config.data.folds} folds: each member network never saw one of them. What one"
+            " member says of its own fold fixes threshold, temperature and prediction sets, and is"
+            " what is reported below; all members together are served."
+        )
+    else:
+        how = (
+            "Patients are kept apart where the set names them: most of the train part fits the"
+            " weights, a held-out part of it fixes threshold, temperature, prediction sets and"
+            " distance limit, and the dev part is only measured."
+        )
+    return [*lines, "", how]
 
 
 def _show(metric: Metric | None, *, percent: bool = False) -> str:
@@ -130,21 +148,58 @@ def _rows(names: Iterable[str], values: dict[str, Metric]) -> list[str]:
     ]
 
 
-def _metrics(m: Manifest) -> list[str]:
-    code, threshold = next(iter(m.thresholds.items()))
-    lines = [
-        "## Metrics on dev",
-        "",
-        f"At the shipped threshold: probability of `{code}` >= {threshold:.3f} (after temperature"
-        f" {m.calibration.temperature:.2f}). In brackets the 95 % bootstrap interval, whole"
-        " patients resampled. The threshold was set on the held-out patients so that sensitivity"
-        " holds in the worst stress view.",
-        "",
-        "| metric | value |",
-        "|---|---|",
-    ]
-    names = ("auc", "sensitivity", "specificity", "ece", "set_coverage", "set_size")
-    return lines + _rows((*names, "out_of_distribution"), m.metrics["dev"])
+def _metrics(m: Manifest, config: ImagingConfig) -> list[str]:
+    lines = [f"## Metrics, {'cross-validated' if config.data.folds else 'on dev'}", ""]
+    for code, threshold in m.thresholds.items():
+        lines += [
+            f"At the shipped threshold: probability of `{code}` >= {threshold:.3f} (after"
+            f" temperature {m.calibration.temperature:.2f}), chosen on images that no network had"
+            " learned from. In brackets the 95 % bootstrap interval; whole patients are resampled"
+            " where the set names them.",
+            "",
+        ]
+    if m.answer_weights:
+        lines += [
+            "The answer is the label with the largest probability over its share in the training"
+            " set: a rare disease counts as much as a common one.",
+            "",
+        ]
+    return [*lines, "| metric | value |", "|---|---|", *_rows(_REPORTED, m.metrics["dev"])]
+
+
+def _heads(m: Manifest) -> list[str]:
+    lines: list[str] = []
+    for head in m.heads:
+        use = " Research only: never a reason for a treatment." if head.research_only else ""
+        points = ", ".join(f"`{code}` >= {t:.3f}" for code, t in head.thresholds.items())
+        lines += [
+            f"### Further question: {head.en} / {head.zh}",
+            "",
+            f"Labels: {', '.join(f'{label.en}' for label in head.labels)}."
+            + (f" Threshold: {points}." if points else "")
+            + use,
+            "",
+            "| metric | value |",
+            "|---|---|",
+            *_rows(_REPORTED, m.metrics.get(f"dev/head/{head.code}", {})),
+            "",
+        ]
+    return lines[:-1]
+
+
+def _subgroups(m: Manifest) -> list[str]:
+    groups = {k.removeprefix("subgroup/"): v for k, v in m.metrics.items()
+              if k.startswith("subgroup/")}  # fmt: skip
+    if not groups:
+        return ["## Subgroups", "", "Sex and age are not in the data: fairness is unmeasured."]
+    names = [n for n in _REPORTED if any(n in values for values in groups.values())]
+    lines = ["## Subgroups", "", "| group | images | " + " | ".join(
+        _METRIC_NAMES.get(n, n) for n in names) + " |"]  # fmt: skip
+    lines.append("|---|---|" + "---|" * len(names))
+    for group, values in groups.items():
+        cells = [_show(values.get(n), percent=n in _PERCENT) for n in names]
+        lines.append(f"| {group} | {values['images'].value:.0f} | {' | '.join(cells)} |")
+    return lines
 
 
 def _stress(m: Manifest) -> list[str]:
@@ -158,7 +213,7 @@ def _stress(m: Manifest) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for view, values in m.metrics.items():
-        if view.startswith("dev/"):
+        if view.startswith("dev/") and not view.startswith("dev/head/"):
             name = view.removeprefix("dev/")
             cells = [_show(values.get("auc"))]
             cells += [_show(values.get(rate), percent=True) for rate in _PERCENT]
@@ -182,12 +237,15 @@ def _safety(m: Manifest) -> list[str]:
         )
     values = m.metrics.get("outsiders", {})
     lines += [
-        "- Grey values (`models/imaging/quality.py`): blank, over- or under-exposed, inverted,"
-        " upside down, in colour, too small, not laid out like a frontal chest.",
+        "- Pixel values (`models/imaging/quality_limits.yaml`): blank, over- or under-exposed,"
+        " blurred, too small, in colour or without it, and for a chest inverted, upside down or"
+        " not laid out like a frontal view.",
+        "- Kind of picture, by the gate model `image_kind`.",
         "",
-        "Share of altered or foreign pictures that get no score:",
+        "Share of altered pictures that get no score (the gate not counted; a picture of skin or"
+        " retina may be turned upside down without harm):",
         "",
-        "| picture | by distance | by distance or grey values |",
+        "| picture | by distance | by distance or pixel values |",
         "|---|---|---|",
     ]
     for key, metric in values.items():
@@ -220,23 +278,17 @@ def _saliency(m: Manifest) -> list[str]:
     ]
 
 
-def _limits() -> list[str]:
+def _limits(config: ImagingConfig) -> list[str]:
     return [
         "## Limits",
         "",
-        "- One hospital's images. Sick and healthy children there differ in more than disease"
-        " (equipment, pose, age); training hides much of that (grey values by rank, corners"
-        " masked, both classes given the same random looks), not all of it.",
-        "- Models learned on this set have lost specificity on images acquired elsewhere. Measure"
-        " on your own images, with your own threshold, before relying on a number above.",
-        "- The labels say pneumonia or normal. Other disease (heart failure, tuberculosis,"
-        " pneumothorax, a tumour) was never shown: either answer may come and excludes nothing.",
-        "- Images were squashed to squares for training, and so they are here.",
+        *(f"- {limit}" for limit in config.limits),
+        "- Disease that was never shown may get any answer, and an answer excludes nothing else.",
+        "- Measure on your own images before relying on a number above.",
         "",
         "## Ethical considerations",
         "",
-        "- Children are a vulnerable group: the physician who signs is responsible, and a result of"
-        " no sign of pneumonia never lowers an urgency that the clinical picture gives.",
-        "- Sex, ethnicity and exact age are not in the data, so fairness over them is unmeasured.",
-        "- Radiographs with burned-in names must be refused or cleaned before they are stored.",
+        "- The physician who signs is responsible; a result without a finding never lowers an"
+        " urgency that the clinical picture gives.",
+        "- Pictures with burned-in names are flagged for review before anything is released.",
     ]

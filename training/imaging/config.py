@@ -8,8 +8,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.imaging.context import WIDTH
 from models.imaging.preprocess import PreprocessSpec
-from models.manifest import Label, Population, TrainingSet
+from models.manifest import Label, LabelGroup, Population, TrainingSet
 
 
 class _Strict(BaseModel):
@@ -17,12 +18,56 @@ class _Strict(BaseModel):
 
 
 class DataConfig(_Strict):
-    """Files under the data folder; the held-out part is carved from `train` by patient."""
+    """Files under the data folder, and how patients are kept apart.
+
+    Without `folds`, one part of `train` is held out for all members. With `folds`, member i never
+    sees fold i, and what is held out is every image as judged by the one member that never saw
+    it. `dev` is only reported; a set too small for one reports the held-out images.
+    """
 
     train: str
-    dev: str
+    dev: str | None = None
+    group: str | None = None
     held_out_fraction: float = Field(gt=0, lt=0.5, default=0.12)
     held_out_seed: int = 7
+    folds: int = Field(ge=0, default=0)
+    subgroups: tuple[str, ...] = ()
+
+
+class HeadConfig(_Strict):
+    """One question to the network: the column of labels.csv and the labels it may hold.
+
+    values: what the column says for each label where that is not the label's code. ordinal: the
+    smoothing of targets falls with the distance between labels (Diaz and Marathe, CVPR 2019).
+    threshold_for: the label or group that the shipped threshold is for; `answer_weights` `prior`
+    divides each label's probability by its share in the training set before the most probable is
+    answered, so that a rare disease counts as much as a common one.
+    """
+
+    code: str
+    zh: str
+    en: str
+    column: str
+    labels: tuple[Label, ...]
+    values: tuple[str, ...] | None = None
+    groups: tuple[LabelGroup, ...] = ()
+    ordinal: float | None = None
+    loss_weight: float = 1.0
+    threshold_for: str | None = None
+    answer_weights: Literal["none", "prior"] = "none"
+    research_only: bool = False
+
+    @property
+    def column_values(self) -> tuple[str, ...]:
+        """The column's value of each label, in the order of the logits."""
+        return self.values or tuple(label.code for label in self.labels)
+
+    @property
+    def positive(self) -> tuple[int, ...]:
+        """Numbers of the labels that the threshold is for; empty without one."""
+        groups = {group.code: tuple(group.labels) for group in self.groups}
+        wanted = groups.get(self.threshold_for or "", (self.threshold_for,))
+        return tuple(i for i, label in enumerate(self.labels) if label.code in wanted)
 
 
 class NetConfig(_Strict):
@@ -30,19 +75,30 @@ class NetConfig(_Strict):
 
     widths: tuple[int, int, int, int] = (32, 64, 128, 192)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    stem: Literal["instance", "batch"] = "instance"
+    stem_kernel: int = 7
+    stem_pool: bool = True
+    last_stride: Literal[1, 2] = 1
+    pool_power: float = Field(ge=1, default=1.0)
     dropout: float = 0.2
     mixstyle: float = 0.5
 
 
 class OptimisationConfig(_Strict):
-    """Lengths in epochs, an epoch being `samples_per_epoch` draws balanced over the classes.
+    """Lengths in epochs, an epoch being `samples_per_epoch` draws.
 
     `epochs` has one entry per member network; members are averaged inside the exported graph.
-    `threads` 0 leaves the number to torch (which heeds OMP_NUM_THREADS).
+    `balance` 1 draws every class of the first head as often, 0 as it comes. `threads` 0 leaves
+    the number to torch (which heeds OMP_NUM_THREADS). `augmentation`: a number for the strength
+    of `training.imaging.augment.Augmenter`, or MONAI transforms by name with their arguments.
+    `watched`: stress views that early stopping heeds beside the images as they are.
+    `distil`: epochs of one student that learns from all members, seen under flips, and is served
+    in their place; 0 for none.
     """
 
     epochs: tuple[int, ...] = (30,)
     samples_per_epoch: int = 4000
+    balance: float = Field(ge=0, le=1, default=1.0)
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -55,33 +111,40 @@ class OptimisationConfig(_Strict):
     precision: Literal["bf16", "fp32"] = "bf16"
     threads: int = Field(ge=0, default=0)
     working_size: int = 160
-    augmentation: float = 1.0
+    augmentation: float | tuple[dict[str, dict[str, object]], ...] = 1.0
+    watched: tuple[str, ...] = ("exposure_down", "contrast_down", "crop", "rotate_left", "blur",
+                                "portable")  # fmt: skip
+    distil: int = Field(ge=0, default=0)
+    distil_temperature: float = Field(gt=0, default=2.0)
 
 
 class OperatingConfig(_Strict):
     """Where threshold, prediction sets and out-of-distribution limit are put, on held-out data.
 
-    `training.imaging.calibrate.choose_threshold` says what the first three do.
+    `training.imaging.calibrate.choose_threshold` says what the first three do. `views`: whether
+    all stress views are used for them or the images as they are.
     """
 
     min_sensitivity: float = 0.96
     min_specificity: float = 0.9
     lean: float = Field(ge=0, le=1, default=0.75)
     coverage: float = 0.9
+    views: Literal["stress", "as_is"] = "stress"
     ood_quantile: float = 0.99
     ood_components: int = 31
 
 
 class ImagingConfig(_Strict):
-    """One model: names for people, data, network, optimisation, operating point."""
+    """One model: names for people, questions, data, network, optimisation, operating point."""
 
     name: str
     version: int
     title: dict[Literal["zh", "en"], str]
-    labels: tuple[Label, ...]
-    positive: int = 1
-    population: Population
+    heads: tuple[HeadConfig, ...] = Field(min_length=1)
+    population: Population = Population()
     training_sets: tuple[TrainingSet, ...]
+    context: bool = False
+    limits: tuple[str, ...] = ()
     seed: int = 17
     data: DataConfig
     preprocessing: PreprocessSpec = PreprocessSpec()
@@ -90,9 +153,14 @@ class ImagingConfig(_Strict):
     operating: OperatingConfig = OperatingConfig()
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Label codes in the order of the logits."""
-        return tuple(label.code for label in self.labels)
+    def context_width(self) -> int:
+        """Length of the context that the network takes; 0 for none."""
+        return WIDTH if self.context else 0
+
+    @property
+    def first(self) -> HeadConfig:
+        """The question that the model is for."""
+        return self.heads[0]
 
 
 def read_config(path: Path) -> ImagingConfig:

@@ -1,100 +1,143 @@
-"""Measures a served imaging model on a set: as it is, under stress, out of its domain, and whether
-its saliency means anything. Works on the exported ONNX file, so the figures are the product's.
+"""Measures a served imaging model on a set: as it is, under stress, out of its domain, by group.
+
+Works on the outputs of the exported ONNX file, so the figures are the product's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models.backends import Backend
-from models.calibration import mahalanobis, softmax
+from models.calibration import ood_score
 from models.imaging.preprocess import PreprocessSpec
+from models.imaging.questions import Question
 from models.imaging.stress import STRESS
+from models.imaging.subgroups import subgroups_of
 from models.manifest import Manifest, Metric
 from models.metrics import (
     Interval,
     Statistic,
-    auc,
+    balanced_accuracy,
     bootstrap_interval,
     expected_calibration_error,
+    macro_auc,
+    quadratic_kappa,
     sensitivity_specificity,
 )
-from training.imaging.calibrate import View
 from training.imaging.data import LabelledImages, preprocess_all
 
 Floats = npt.NDArray[np.float32]
+Outputs = dict[str, Floats]
+Rows = npt.NDArray[np.int64]
 AS_IS = "as_is"
 ALL_VIEWS: tuple[str, ...] = (AS_IS, *STRESS)
+_SMALLEST_GROUP = 30
 
 
-def run_backend(backend: Backend, inputs: Floats, batch_size: int = 32) -> dict[str, Floats]:
-    """Every output of the network for inputs [N, 1, S, S]."""
-    parts = [
-        backend.run({"image": inputs[start : start + batch_size]})
-        for start in range(0, len(inputs), batch_size)
-    ]
+def run_backend(
+    backend: Backend, inputs: Floats, context: Floats | None = None, batch_size: int = 32
+) -> Outputs:
+    """Every output of the network for inputs [N, C, S, S]."""
+    parts = []
+    for start in range(0, len(inputs), batch_size):
+        rows = slice(start, start + batch_size)
+        tensors = {"image": inputs[rows]}
+        if context is not None:
+            tensors["context"] = context[rows]
+        parts.append(backend.run(tensors))
     return {
         name: np.concatenate([np.asarray(part[name], dtype=np.float32) for part in parts])
         for name in parts[0]
     }
 
 
-def see(backend: Backend, images: npt.NDArray[np.uint8], spec: PreprocessSpec, name: str) -> View:
-    """Logits and features of the images under the named view."""
-    stress = None if name == AS_IS else name
-    out = run_backend(backend, preprocess_all(images, spec, stress))
-    return View(out["logits"], out["features"])
-
-
 def views_of(
     backend: Backend,
-    images: npt.NDArray[np.uint8],
+    data: LabelledImages,
     spec: PreprocessSpec,
     names: Iterable[str] = ALL_VIEWS,
-) -> dict[str, View]:
-    """A view per name."""
-    return {name: see(backend, images, spec, name) for name in names}
+    *,
+    context: bool = False,
+) -> dict[str, Outputs]:
+    """The outputs under each named view."""
+    return {
+        name: run_backend(
+            backend,
+            preprocess_all(data.images, spec, None if name == AS_IS else name),
+            data.context if context else None,
+        )
+        for name in names
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
-    """Truth and calibrated probability of the positive class for one view."""
+class Judged:
+    """Truth [N] and calibrated probabilities [N, C] of one question in one view."""
 
-    positive: npt.NDArray[np.bool_]
-    score: npt.NDArray[np.float64]
-    threshold: float
+    question: Question
+    labels: Rows
+    probabilities: npt.NDArray[np.float64]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Judged:
+        """Some rows."""
+        return Judged(self.question, self.labels[rows], self.probabilities[rows])
 
 
-def binary_metrics(
-    data: Binary, groups: npt.NDArray[np.integer], *, samples: int = 1000
-) -> dict[str, Metric]:
-    """AUC, sensitivity and specificity with 95 % intervals; patients are resampled whole."""
+def judged(question: Question, number: int, outputs: Outputs, data: LabelledImages) -> Judged:
+    """The rows whose label is known for head `number`."""
+    labels = data.labels[:, number]
+    known = np.flatnonzero(labels >= 0)
+    return Judged(question, labels[known], question.probabilities(outputs)[known])
 
-    def area(rows: npt.NDArray[np.int64]) -> float:
-        return auc(data.positive[rows], data.score[rows])
 
-    def rate(which: int, rows: npt.NDArray[np.int64]) -> float:
-        rates = sensitivity_specificity(data.positive[rows], data.score[rows], data.threshold)
-        return rates[which]
-
-    everyone = np.arange(len(data.score))
-    statistics: dict[str, Statistic] = {
-        "auc": area,
-        "sensitivity": lambda rows: rate(0, rows),
-        "specificity": lambda rows: rate(1, rows),
+def statistics(seen: Judged) -> dict[str, Statistic]:
+    """Every metric as a function of rows."""
+    question, labels, p = seen.question, seen.labels, seen.probabilities
+    answers, best, claimed = question.answers(p), p.argmax(axis=1), p.max(axis=1)
+    inside = question.sets(p)
+    covered = inside[np.arange(len(labels)), labels]
+    found: dict[str, Statistic] = {
+        "auc": lambda rows: macro_auc(labels[rows], p[rows]),
+        "accuracy": lambda rows: float(np.mean(answers[rows] == labels[rows])),
+        "balanced_accuracy": lambda rows: balanced_accuracy(labels[rows], answers[rows]),
+        "ece": lambda rows: expected_calibration_error(best[rows] == labels[rows], claimed[rows]),
+        "set_coverage": lambda rows: float(np.mean(covered[rows])),
+        "set_size": lambda rows: float(np.mean(inside[rows].sum(axis=1))),
     }
-    found = {}
-    for name, statistic in statistics.items():
-        bounds = Interval(np.nan, np.nan)
-        if samples:
-            bounds = bootstrap_interval(statistic, len(everyone), groups=groups, samples=samples)
-        found[name] = _metric(statistic(everyone), bounds)
+    if len(question.labels) > 2:
+        found["quadratic_kappa"] = lambda rows: quadratic_kappa(labels[rows], answers[rows])
+    point = question.point
+    if point is not None:
+        positive, score = np.isin(labels, point.labels), point.score(p)
+
+        def rate(which: int) -> Statistic:
+            return lambda rows: sensitivity_specificity(
+                positive[rows], score[rows], point.threshold
+            )[which]
+
+        found |= {"sensitivity": rate(0), "specificity": rate(1)}
     return found
+
+
+_WITH_INTERVAL = ("auc", "accuracy", "balanced_accuracy", "quadratic_kappa", "sensitivity",
+                  "specificity", "joint_accuracy")  # fmt: skip
+
+
+def measured(found: Mapping[str, Statistic], groups: Rows, *, samples: int) -> dict[str, Metric]:
+    """Each metric, those of interest with 95 % intervals; patients are resampled whole."""
+    everyone = np.arange(len(groups))
+    metrics = {}
+    for name, statistic in found.items():
+        bounds = Interval(np.nan, np.nan)
+        if samples and name in _WITH_INTERVAL:
+            bounds = bootstrap_interval(statistic, len(everyone), groups=groups, samples=samples)
+        metrics[name] = _metric(statistic(everyone), bounds)
+    return metrics
 
 
 def _metric(value: float, bounds: Interval) -> Metric:
@@ -102,79 +145,87 @@ def _metric(value: float, bounds: Interval) -> Metric:
     return Metric(value=round(value, 4), low=low, high=high)
 
 
-def patient_numbers(groups: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def patient_numbers(groups: tuple[str, ...]) -> Rows:
     """Integer per row, equal for rows of one patient."""
     return np.unique(np.array(groups), return_inverse=True)[1].astype(np.int64)
 
 
 def report(
     manifest: Manifest,
-    views: dict[str, View],
+    asked: tuple[Question, ...],
+    views: Mapping[str, Outputs],
     data: LabelledImages,
-    positive: int,
     *,
     samples: int = 1000,
 ) -> dict[str, dict[str, Metric]]:
-    """Manifest metrics: `dev` with calibration and sets, `dev/<stress>` for each transform."""
-    truth = data.labels == positive
-    groups = patient_numbers(data.groups)
-    threshold = manifest.thresholds[manifest.labels[positive].code]
+    """Manifest metrics: `dev`, `dev/<stress>`, `dev/head/<code>` and `subgroup/<group>`."""
+    patients = patient_numbers(data.groups)
     found: dict[str, dict[str, Metric]] = {}
-    for name, view in views.items():
-        probability = softmax(view.logits, manifest.calibration.temperature)
-        binary = Binary(truth, probability[:, positive], threshold)
+    for name, outputs in views.items():
         key = "dev" if name == AS_IS else f"dev/{name}"
-        found[key] = binary_metrics(binary, groups, samples=samples if name == AS_IS else 300)
-        extra = _set_metrics(manifest, view, data.labels, probability)
-        found[key] |= {k: Metric(value=round(v, 4)) for k, v in extra.items()}
-    return found
-
-
-def _set_metrics(
-    manifest: Manifest,
-    view: View,
-    labels: npt.NDArray[np.int64],
-    probability: npt.NDArray[np.float64],
-) -> dict[str, float]:
-    predicted = probability.argmax(axis=1)
-    confidence = probability.max(axis=1)
-    found = {"ece": expected_calibration_error(predicted == labels, confidence)}
-    if manifest.conformal is not None:
-        inside = (1.0 - probability) <= manifest.conformal.quantile
-        found["set_coverage"] = float(inside[np.arange(len(labels)), labels].mean())
-        found["set_size"] = float(inside.sum(axis=1).mean())
-    if manifest.ood is not None:
-        found["out_of_distribution"] = float(
-            (distance(manifest, view.features) > manifest.ood.threshold).mean()
+        seen = judged(asked[0], 0, outputs, data)
+        count = samples if name == AS_IS else min(samples, 300)
+        found[key] = measured(statistics(seen), patients, samples=count)
+        if manifest.ood is not None and "features" in outputs:
+            far = ood_score(outputs["features"], manifest.ood) > manifest.ood.threshold
+            found[key]["out_of_distribution"] = Metric(value=round(float(far.mean()), 4))
+    plain = views[AS_IS]
+    for number, question in enumerate(asked[1:], start=1):
+        known = np.flatnonzero(data.labels[:, number] >= 0)
+        seen = judged(question, number, plain, data)
+        found[f"dev/head/{question.code}"] = measured(
+            statistics(seen), patients[known], samples=samples
         )
+    deciding = [i for i, question in enumerate(asked) if not question.research_only]
+    if len(deciding) > 1:
+        right = np.ones(len(data), dtype=bool)
+        for i in deciding:
+            right &= asked[i].answers(asked[i].probabilities(plain)) == data.labels[:, i]
+        joint: Statistic = lambda rows: float(np.mean(right[rows]))  # noqa: E731
+        found["dev"] |= measured({"joint_accuracy": joint}, patients, samples=samples)
+    return found | subgroups(asked[0], plain, data, patients, samples=min(samples, 300))
+
+
+def subgroups(
+    question: Question, outputs: Outputs, data: LabelledImages, patients: Rows, *, samples: int
+) -> dict[str, dict[str, Metric]]:
+    """The first question by sex and age band, groups of at least 30 images."""
+    members: dict[str, list[int]] = {}
+    for row in range(len(data)):
+        age, sex = (data.columns.get(name, ("",) * len(data))[row] for name in ("age", "sex"))
+        known_sex = sex if sex in ("female", "male") else None
+        for group in subgroups_of(float(age) if age else None, known_sex):
+            members.setdefault(group, []).append(row)
+    everyone = judged(question, 0, outputs, data)
+    found = {}
+    for group, rows in sorted(members.items()):
+        if len(rows) < _SMALLEST_GROUP:
+            continue
+        index = np.array(rows, dtype=np.int64)
+        part = measured(statistics(everyone.take(index)), patients[index], samples=samples)
+        kept = {"images": Metric(value=float(len(rows)))}
+        kept |= {n: part[n] for n in part if n in ("auc", "balanced_accuracy", "sensitivity",
+                                                   "specificity")}  # fmt: skip
+        found[f"subgroup/{group}"] = kept
     return found
 
 
-def distance(manifest: Manifest, features: Floats) -> npt.NDArray[np.float64]:
-    """Squared Mahalanobis distance of features [N, D] by the manifest's statistics."""
-    if manifest.ood is None:
-        raise ValueError(f"{manifest.name} has no out-of-distribution statistics")
-    mean = np.array(manifest.ood.statistics["mean"])
-    precision = np.array(manifest.ood.statistics["precision"]).reshape(len(mean), len(mean))
-    return mahalanobis(features, mean, precision)
-
-
-def outsiders(images: npt.NDArray[np.uint8], seed: int = 0) -> dict[str, npt.NDArray[np.uint8]]:
-    """Pictures that must not get a score, made from the images [N, H, W] themselves."""
+def altered(images: npt.NDArray[np.uint8], seed: int = 0) -> dict[str, npt.NDArray[np.uint8]]:
+    """Pictures that should get no score, made from the images [N, H, W(, 3)] themselves."""
     rng = np.random.default_rng(seed)
-    shape = images.shape
-    shuffled = images.reshape(shape[0], 4, shape[1] // 4, 4, shape[2] // 4)
-    order = rng.permutation(16)
-    tiles = shuffled.transpose(1, 3, 0, 2, 4).reshape(16, shape[0], shape[1] // 4, shape[2] // 4)
-    mixed = tiles[order].reshape(4, 4, shape[0], shape[1] // 4, shape[2] // 4)
-    ramp = np.linspace(0, 255, shape[2], dtype=np.uint8)
+    height, width = images.shape[1:3]
+    tall, wide = height // 4, width // 4
+    mixed = np.zeros_like(images)
+    for place, tile in enumerate(rng.permutation(16)):
+        (y, x), (v, u) = divmod(place, 4), divmod(int(tile), 4)
+        mixed[:, y * tall : (y + 1) * tall, x * wide : (x + 1) * wide] = images[
+            :, v * tall : (v + 1) * tall, u * wide : (u + 1) * wide
+        ]
+    ramp = np.linspace(0, 255, width, dtype=np.uint8).reshape(1, 1, width, *[1] * (images.ndim - 3))
     return {
         "inverted": (255 - images).astype(np.uint8),
         "upside_down": np.ascontiguousarray(images[:, ::-1]),
-        "sideways": np.ascontiguousarray(images.transpose(0, 2, 1)[:, ::-1]),
-        "shuffled_tiles": np.ascontiguousarray(
-            mixed.transpose(2, 0, 3, 1, 4).reshape(shape[0], shape[1], shape[2])
-        ),
-        "noise": rng.integers(0, 256, shape, dtype=np.uint8),
-        "ramp": np.broadcast_to(ramp, shape).copy(),
+        "shuffled_tiles": mixed,
+        "noise": rng.integers(0, 256, images.shape, dtype=np.uint8),
+        "ramp": np.broadcast_to(ramp, images.shape).copy(),
     }

@@ -3,35 +3,38 @@
 Every epoch ends with a checkpoint that holds all that is needed to go on (weights, optimiser,
 random states), so a run that was stopped continues with `resume`. The network that counts is the
 exponential moving average of the weights with the best score on the held-out patients, seen both
-as they are and under stress.
+as they are and under stress. Under torchrun every process takes its share of each batch
+(training/imaging/launch.py).
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.utils.tensorboard import SummaryWriter
 
 from models.imaging.preprocess import preprocess
-from models.metrics import auc
+from models.metrics import macro_auc
+from training.imaging import launch, losses
 from training.imaging.augment import Augmenter
-from training.imaging.calibrate import fit_platt
+from training.imaging.calibrate import fit_scaling
 from training.imaging.config import ImagingConfig, OptimisationConfig
-from training.imaging.data import LabelledImages, preprocess_all
+from training.imaging.data import LabelledImages, preprocess_all, working_copies
 from training.imaging.net import SalientResNet
+from training.imaging.transforms import MonaiAugmenter
 
 Floats = npt.NDArray[np.float32]
-WATCHED = ("exposure_down", "contrast_down", "crop", "rotate_left", "blur", "portable")
+Labels = npt.NDArray[np.int64]
+_CONTEXT_UNKNOWN = 0.4  # share of draws whose context is blanked: it may be unknown in use
 
 
 @dataclass
@@ -44,22 +47,21 @@ class FitState:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def device_of_choice() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def predict(net: nn.Module, inputs: Floats, batch_size: int = 128) -> Floats:
-    """Logits [N, C] of preprocessed inputs, in fp32."""
+def predict(
+    net: nn.Module, inputs: Floats, context: Floats | None = None, batch_size: int = 128
+) -> list[Floats]:
+    """Logits [N, C] of every head for preprocessed inputs, in fp32."""
     device = next(net.parameters()).device
     net.eval()
-    out = []
+    out: list[tuple[Tensor, ...]] = []
     with torch.inference_mode():
         for start in range(0, len(inputs), batch_size):
-            batch = torch.from_numpy(inputs[start : start + batch_size]).to(device)
-            out.append(net(batch).logits.float().cpu().numpy())
-    logits: Floats = np.concatenate(out)
-    return logits
+            rows = slice(start, start + batch_size)
+            batch = torch.from_numpy(inputs[rows]).to(device)
+            beside = None if context is None else torch.from_numpy(context[rows]).to(device)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cpu"):
+                out.append(tuple(h.float().cpu() for h in net(batch, beside).logits))
+    return [torch.cat(parts).numpy() for parts in zip(*out, strict=True)]
 
 
 class Fitter:
@@ -72,26 +74,28 @@ class Fitter:
         held_out: LabelledImages,
         folder: Path,
         member: int = 0,
+        teachers: Sequence[SalientResNet] = (),
     ) -> None:
         self.seed = config.seed + member
-        self.epochs = config.optimisation.epochs[member]
-        torch.manual_seed(self.seed)
         self.config, self.options, self.folder = config, config.optimisation, folder
-        self.device = device_of_choice()
+        self.epochs = self.options.distil if teachers else self.options.epochs[member]
+        torch.manual_seed(self.seed)
+        self.device = launch.device()
         self.net = build_net(config).to(self.device)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).requires_grad_(False)
+        self.parallel = launch.parallel(self.net)
+        self.teachers = [copy.deepcopy(t).to(self.device).requires_grad_(False) for t in teachers]
         self.optimiser = torch.optim.AdamW(
             _parameter_groups(self.net, self.options.weight_decay), lr=self.options.learning_rate
         )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, _warmup_cosine(self.options, self.epochs)
         )
-        self.images = _shrink(train.images, self.options.working_size)
-        self.labels = train.labels
-        self.held_out = held_out
+        self.images = working_copies(train.images, self.options.working_size)
+        self.train, self.held_out = train, held_out
         self.views = {"as_is": preprocess_all(held_out.images, config.preprocessing)}
-        for name in WATCHED:
+        for name in self.options.watched:
             self.views[name] = preprocess_all(held_out.images, config.preprocessing, name)
         self.state = FitState()
 
@@ -99,16 +103,21 @@ class Fitter:
         """The averaged network of the best epoch, on the CPU."""
         if resume and self._checkpoint.is_file():
             self._load()
-        with Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-        ) as progress:
+        with (
+            Progress(
+                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
+                disable=not launch.leads(),
+            ) as progress,
+            SummaryWriter(str(self.folder / "tensorboard")) as board,
+        ):  # fmt: skip
             task = progress.add_task("training", total=self.epochs, completed=self.state.epoch)
             while self.state.epoch < self.epochs and not self._out_of_patience():
                 loss = self._epoch()
                 scores = self._score()
+                for name, value in {"loss": loss, **scores}.items():
+                    board.add_scalar(name, value, self.state.epoch)
                 self._keep(loss, scores)
-                line = " ".join(f"{k} {v:.4f}" for k, v in self.state.history[-1].items())
-                report(line)
+                report(" ".join(f"{k} {v:.4f}" for k, v in self.state.history[-1].items()))
                 progress.update(
                     task, advance=1, description=f"held-out loss {-scores['score']:.4f}"
                 )
@@ -127,37 +136,57 @@ class Fitter:
     def _out_of_patience(self) -> bool:
         return self.state.epoch - 1 - self.state.best_epoch >= self.options.patience > 0
 
+    def _augmenter(self, seed: int) -> Augmenter | MonaiAugmenter:
+        recipe = self.options.augmentation
+        if isinstance(recipe, float | int):
+            return Augmenter(seed, float(recipe))
+        return MonaiAugmenter(seed, recipe)
+
     def _epoch(self) -> float:
-        """One pass of balanced draws; mean loss. Seeded by epoch, so a resumed run repeats it."""
-        rng = np.random.default_rng([self.seed, self.state.epoch])
+        """One pass of draws; mean loss. Seeded by epoch, so a resumed run repeats it."""
+        rng = np.random.default_rng([self.seed, self.state.epoch, launch.rank()])
         torch.manual_seed(self.seed * 1000 + self.state.epoch)
-        augment = Augmenter(int(rng.integers(2**31)), self.options.augmentation)
-        rows = balanced_draws(self.labels, self.options.samples_per_epoch, rng)
+        augment = self._augmenter(int(rng.integers(2**31)))
+        count = self.options.samples_per_epoch // launch.world()
+        rows = drawn(self.train.first, count, self.options.balance, rng)
         self.net.train()
-        losses = []
-        for start in range(0, len(rows) - self.options.batch_size + 1, self.options.batch_size):
-            batch = rows[start : start + self.options.batch_size]
+        found = []
+        size = self.options.batch_size // launch.world()
+        for start in range(0, len(rows) - size + 1, size):
+            batch = rows[start : start + size]
             seen = augment(self.images[batch])
             spec = self.config.preprocessing
             inputs = torch.from_numpy(np.stack([preprocess(image, spec) for image in seen]))
-            labels = torch.from_numpy(self.labels[batch])
-            losses.append(self._step(inputs.to(self.device), labels.to(self.device), rng))
-        return float(np.mean(losses))
+            known = rng.random((len(batch), 1)) >= _CONTEXT_UNKNOWN
+            context = torch.from_numpy(self.train.context[batch] * known.astype(np.float32))
+            labels = torch.from_numpy(self.train.labels[batch])
+            found.append(
+                self._step(
+                    inputs.to(self.device), context.to(self.device), labels.to(self.device), rng
+                )
+            )
+        return float(np.mean(found))
 
-    def _step(self, inputs: Tensor, labels: Tensor, rng: np.random.Generator) -> float:
+    def _step(
+        self, inputs: Tensor, context: Tensor, labels: Tensor, rng: np.random.Generator
+    ) -> float:
         options = self.options
-        targets = functional.one_hot(labels, len(self.config.labels)).float()
-        targets = targets * (1 - options.label_smoothing) + options.label_smoothing / 2
+        targets = [
+            losses.targets(labels[:, i], head, options.label_smoothing)
+            for i, head in enumerate(self.config.heads)
+        ]
         if rng.random() < options.mixup_probability:
             share = float(rng.beta(options.mixup_alpha, options.mixup_alpha))
             other = torch.from_numpy(rng.permutation(len(inputs))).to(self.device)
             inputs = share * inputs + (1 - share) * inputs[other]
-            targets = share * targets + (1 - share) * targets[other]
+            context = share * context + (1 - share) * context[other]
+            targets = [share * t + (1 - share) * t[other] for t in targets]
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         enabled = options.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
-            logits = self.net(inputs).logits
-        loss = functional.cross_entropy(logits.float(), targets)
+            logits = self.parallel(inputs, context if self.config.context else None).logits
+            wanted = losses.taught(self.teachers, inputs, context, self.config)
+        loss = losses.total(logits, targets, wanted, self.config)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
@@ -179,38 +208,56 @@ class Fitter:
                 mean.copy_(value)
 
     def _score(self) -> dict[str, float]:
-        """Log-loss after Platt scaling over all views, negated: mean of all and worst view.
+        """Log-loss of the first head after scaling over all views, negated: mean and worst view.
 
-        Scaling first, because the threshold is set later anyway: what counts is the ranking.
+        Scaling first, because calibration comes later anyway: what counts is the ranking.
         """
-        positive = self.held_out.labels == self.config.positive
-        margins = {}
-        for name, inputs in self.views.items():
-            logits = predict(self.average, inputs).astype(np.float64)
-            margins[name] = logits[:, self.config.positive] - logits[:, 0]
-        pooled = np.concatenate(list(margins.values()))
-        temperature, bias = fit_platt(pooled, np.tile(positive, len(margins)))
-        losses = {}
-        for name, margin in margins.items():
-            log_odds = (margin + bias) / temperature
-            losses[name] = float(np.logaddexp(0.0, np.where(positive, -log_odds, log_odds)).mean())
-        worst = max(losses.values())
-        areas = {name: auc(positive, margin) for name, margin in margins.items()}
-        return {
-            "score": -0.5 * (float(np.mean(list(losses.values()))) + worst),
-            "as_is": areas["as_is"],
+        labels = self.held_out.first
+        context = self.held_out.context if self.config.context else None
+        by_view = {
+            name: [h.astype(np.float64) for h in predict(self.average, inputs, context)]
+            for name, inputs in self.views.items()
+        }
+        logits = {name: heads[0] for name, heads in by_view.items()}
+        temperature, bias = fit_scaling(
+            np.concatenate(list(logits.values())), np.tile(labels, len(logits))
+        )
+        found = {
+            name: losses.log_loss((z + bias) / temperature, labels) for name, z in logits.items()
+        }
+        areas = {name: macro_auc(labels, losses.softmax(z)) for name, z in logits.items()}
+        answers = losses.softmax((logits["as_is"] + bias) / temperature)
+        worst = max(found.values())
+        scores = {
+            "score": -0.5 * (float(np.mean(list(found.values()))) + worst),
+            "auc": areas["as_is"],
             "worst_auc": min(areas.values()),
             "worst_loss": worst,
+            "accuracy": float(np.mean(answers.argmax(axis=1) == labels)),
         }
+        for i, head in enumerate(self.config.heads[1:], start=1):
+            other = self.held_out.labels[:, i]
+            known = other >= 0
+            right = by_view["as_is"][i].argmax(axis=1) == other
+            scores[f"accuracy_{head.code}"] = float(np.mean(right[known]))
+            if not head.research_only:
+                z = by_view["as_is"][i][known]
+                t, b = fit_scaling(z, other[known])
+                scores["score"] -= head.loss_weight * losses.log_loss((z + b) / t, other[known])
+        return scores
 
     def _keep(self, loss: float, scores: Mapping[str, float]) -> None:
         state = self.state
         state.history.append({"epoch": float(state.epoch), "loss": loss, **scores})
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if scores["score"] > state.best_score:
+        better = scores["score"] > state.best_score
+        if better:
             state.best_score, state.best_epoch = scores["score"], state.epoch
-            torch.save(self.average.state_dict(), self._best)
         state.epoch += 1
+        if not launch.leads():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if better:
+            torch.save(self.average.state_dict(), self._best)
         torch.save(
             {
                 "net": self.net.state_dict(),
@@ -234,32 +281,27 @@ class Fitter:
 def build_net(config: ImagingConfig) -> SalientResNet:
     """A network with fresh weights from torch's current random state."""
     return SalientResNet(
-        config.net.widths,
-        config.net.blocks,
-        classes=len(config.labels),
-        positive=config.positive,
-        dropout=config.net.dropout,
-        mixstyle=config.net.mixstyle,
+        config.net,
+        [len(head.labels) for head in config.heads],
+        channels=config.preprocessing.channels,
+        context=config.context_width,
     )
 
 
-def balanced_draws(
-    labels: npt.NDArray[np.int64], count: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """`count` rows, as many of each class, shuffled; rows repeat only when a class runs out."""
-    classes = np.unique(labels)
-    drawn = []
-    for c in classes:
+def drawn(labels: Labels, count: int, balance: float, rng: np.random.Generator) -> Labels:
+    """`count` rows; a class of share s is drawn in proportion to s^(1 - balance), shuffled.
+
+    Rows repeat only when their class runs out.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    shares = (sizes / sizes.sum()) ** (1.0 - balance)
+    needs = np.ceil(count * shares / shares.sum()).astype(int)
+    out = []
+    for c, need in zip(classes, needs, strict=True):
         members = np.flatnonzero(labels == c)
-        need = -(-count // len(classes))
         rounds = -(-need // len(members))
-        drawn.append(np.concatenate([rng.permutation(members) for _ in range(rounds)])[:need])
-    return rng.permutation(np.concatenate(drawn))[:count].astype(np.int64)
-
-
-def _shrink(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    resized = [Image.fromarray(i).resize((size, size), Image.Resampling.BILINEAR) for i in images]
-    return np.stack([np.asarray(image, dtype=np.uint8) for image in resized])
+        out.append(np.concatenate([rng.permutation(members) for _ in range(rounds)])[:need])
+    return rng.permutation(np.concatenate(out))[:count].astype(np.int64)
 
 
 def _parameter_groups(net: nn.Module, decay: float) -> list[dict[str, object]]:

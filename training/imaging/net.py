@@ -1,24 +1,29 @@
 """The classifier's network: MONAI's ResNet, made robust to style and able to show where it looks.
 
-Three changes to the plain network, each for images acquired elsewhere: the stem normalises each
-image by itself (instance normalisation), MixStyle mixes feature statistics between images while
-training, and the last stage keeps its resolution so that the class-activation map is not too
-coarse. Style here is the mean and spread of feature maps (Zhou et al., ICLR 2021, MixStyle).
+Changes to the plain network for images acquired elsewhere: a stem that can normalise each image by
+itself (instance normalisation), MixStyle, which mixes feature statistics between images while
+training (Zhou et al., ICLR 2021; style is the mean and spread of feature maps), and a last stage
+that can keep its resolution, so that the class-activation map is not too coarse. One linear layer
+answers all questions (heads).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from monai.networks.nets import ResNet
 from torch import Tensor, nn
+from torch.nn import functional
+
+from training.imaging.config import NetConfig
 
 
 class ClassifierOutput(NamedTuple):
-    """logits [N, C]; features [N, D], pooled; saliency [N, h, w], see `SalientResNet`."""
+    """logits [N, C] per head; features [N, D], pooled; saliency [N, C, h, w], first head's."""
 
-    logits: Tensor
+    logits: tuple[Tensor, ...]
     features: Tensor
     saliency: Tensor
 
@@ -46,56 +51,70 @@ class MixStyle(nn.Module):
 
 
 class SalientResNet(nn.Module):
-    """image [N, 1, S, S] -> `ClassifierOutput`.
+    """image [N, channels, S, S], context [N, K] -> `ClassifierOutput`.
 
-    The saliency map is the class-activation map (Zhou et al., CVPR 2016) of `positive` against
-    class 0: its mean over all positions is exactly logits[positive] - logits[0].
+    Features are pooled by a power mean, (mean of x^p)^(1/p): p = 1 is the plain mean, larger ones
+    listen to small lesions. The saliency maps are class-activation maps (Zhou et al., CVPR 2016):
+    the mean of a map over all positions is exactly the part of its logit that comes from the
+    picture.
     """
 
     def __init__(
-        self,
-        widths: tuple[int, int, int, int] = (32, 64, 128, 256),
-        blocks: tuple[int, int, int, int] = (2, 2, 2, 2),
-        *,
-        classes: int = 2,
-        positive: int = 1,
-        dropout: float = 0.2,
-        mixstyle: float = 0.5,
+        self, net: NetConfig, heads: Sequence[int], *, channels: int = 1, context: int = 0
     ) -> None:
+        """`heads`: number of labels of each; `context`: length of the context, 0 for none."""
         super().__init__()
-        net = ResNet(
+        plain = ResNet(
             "basic",
-            list(blocks),
-            list(widths),
+            list(net.blocks),
+            list(net.widths),
             spatial_dims=2,
-            n_input_channels=1,
-            conv1_t_size=7,
-            conv1_t_stride=2,
+            n_input_channels=channels,
+            conv1_t_size=net.stem_kernel,
+            conv1_t_stride=2 if net.stem_pool or net.stem_kernel > 3 else 1,
             feed_forward=False,
         )
-        self.stem = nn.Sequential(
-            net.conv1, nn.InstanceNorm2d(widths[0], affine=True), nn.ReLU(), net.maxpool
-        )
-        self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
-        _keep_resolution(net.layer4)
-        self.mixstyle = MixStyle(mixstyle)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(widths[3], classes)
-        self.positive = positive
+        width = net.widths[0]
+        norm = nn.InstanceNorm2d if net.stem == "instance" else nn.BatchNorm2d
+        pool: nn.Module = plain.maxpool if net.stem_pool else nn.Identity()
+        self.stem = nn.Sequential(plain.conv1, norm(width, affine=True), nn.ReLU(), pool)
+        self.stages = nn.ModuleList([plain.layer1, plain.layer2, plain.layer3, plain.layer4])
+        if net.last_stride == 1:
+            _keep_resolution(plain.layer4)
+        self.mixstyle = MixStyle(net.mixstyle)
+        self.dropout = nn.Dropout(net.dropout)
+        self.heads, self.power = tuple(heads), net.pool_power
+        self.head = nn.Linear(net.widths[3], sum(self.heads))
+        self.context: nn.Module | None = None
+        if context:
+            self.context = nn.Sequential(
+                nn.Linear(context, 32), nn.ReLU(), nn.Linear(32, sum(self.heads))
+            )
 
-    def forward(self, image: Tensor) -> ClassifierOutput:
-        """Logits, pooled features and the class-activation map of each image."""
+    def forward(self, image: Tensor, context: Tensor | None = None) -> ClassifierOutput:
+        """Logits, pooled features and class-activation maps of each image."""
         x = self.stem(image)
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index < 2:
                 x = self.mixstyle(x)
-        features = x.mean((2, 3))
+        features, share = self._pool(x)
         logits = self.head(self.dropout(features))
-        weight = self.head.weight[self.positive] - self.head.weight[0]
-        bias = self.head.bias[self.positive] - self.head.bias[0]
-        saliency = (x * weight.view(1, -1, 1, 1)).sum(1) + bias
-        return ClassifierOutput(logits, features, saliency)
+        if self.context is not None and context is not None:
+            logits = logits + self.context(context)
+        first = self.heads[0]
+        weight = self.head.weight[:first].unsqueeze(-1).unsqueeze(-1)
+        saliency = functional.conv2d(share, weight, self.head.bias[:first])
+        return ClassifierOutput(torch.split(logits, list(self.heads), dim=1), features, saliency)
+
+    def _pool(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features [N, D], and maps [N, D, h, w] whose mean they are."""
+        if self.power == 1.0:
+            return x.mean((2, 3)), x
+        raised = x.float().clamp(min=1e-4) ** self.power
+        mean = raised.mean((2, 3), keepdim=True)
+        share = raised * mean ** (1.0 / self.power - 1.0)
+        return (mean ** (1.0 / self.power)).flatten(1), share
 
 
 def _keep_resolution(stage: nn.Module) -> None:

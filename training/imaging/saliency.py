@@ -11,15 +11,59 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.metrics import auc
+from models.backends import Backend
+from models.calibration import softmax
+from models.manifest import Metric
+from models.metrics import macro_auc
 from training.imaging.config import ImagingConfig
+from training.imaging.data import LabelledImages, preprocess_all
+from training.imaging.evaluate import run_backend
 from training.imaging.fit import build_net
 
 Floats = npt.NDArray[np.float32]
 
 
+def sanity(
+    config: ImagingConfig, backend: Backend, data: LabelledImages, *, limit: int = 100
+) -> dict[str, Metric]:
+    """Correlation with random networks' maps, share of the centre, AUC with the centre blanked.
+
+    Measured on up to `limit` images for the maps (of the label that the threshold is for, else
+    of the true label) and on all for the AUC.
+    """
+    inputs = preprocess_all(data.images, config.preprocessing)
+    context = data.context if config.context else None
+    some = np.arange(0, len(data), max(1, len(data) // limit))
+    shown = data.first[some]
+    few = None if context is None else context[some]
+    maps = _contrast(run_backend(backend, inputs[some], few)["saliency"], shown)
+    correlations = [
+        mean_rank_correlation(
+            maps,
+            _contrast(randomised_maps(config, inputs[some], config.seed + 100 + i), shown),
+        )
+        for i in range(5)
+    ]
+    blanked = run_backend(backend, blank_centre(inputs), context)["logits"]
+    found = {
+        "randomised_weights_rank_correlation": float(np.mean(correlations)),
+        "randomised_weights_max_abs_correlation": float(np.max(np.abs(correlations))),
+        "central_share": central_share(maps),
+        "auc_with_centre_blanked": macro_auc(data.first, softmax(blanked)),
+    }
+    return {name: Metric(value=round(value, 4)) for name, value in found.items()}
+
+
+def _contrast(maps: Floats, labels: npt.NDArray[np.int64]) -> Floats:
+    """Each image's map of its label less the mean of the others: [N, C, h, w] -> [N, h, w]."""
+    own = maps[np.arange(len(maps)), labels]
+    others = (maps.sum(axis=1) - own) / (maps.shape[1] - 1)
+    contrast: Floats = own - others
+    return contrast
+
+
 def randomised_maps(config: ImagingConfig, inputs: Floats, seed: int) -> Floats:
-    """Class-activation maps [N, h, w] of a network with fresh random weights."""
+    """Class-activation maps [N, C, h, w] of a network with fresh random weights."""
     torch.manual_seed(seed)
     net = build_net(config).eval()
     with torch.inference_mode():
@@ -58,8 +102,3 @@ def blank_centre(inputs: Floats, fraction: float = 0.75) -> Floats:
     out = inputs.copy()
     out[:, :, edge : side - edge, edge : side - edge] = 0.0
     return out
-
-
-def surround_auc(positive: npt.NDArray[np.bool_], logits: Floats) -> float:
-    """AUC of logits [N, 2] found on blanked inputs; near 0.5 when the lungs carry the score."""
-    return auc(positive, (logits[:, 1] - logits[:, 0]).astype(np.float64))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress
-from scipy import sparse  # type: ignore[import-untyped]
+from scipy import sparse
 
 from knowledge_base.lexicon.departments import taxonomy
 from models.text.ngrams import NgramFeaturiser

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse  # type: ignore[import-untyped]
+from scipy import sparse
 
 from knowledge_base.lexicon.findings import lexicon
 from knowledge_base.rules.facts import Status

@@ -1,5 +1,4 @@
-// The console: single-key shortcuts (can be switched off), the heatmap's opacity, the size of
-// an upload checked before it is sent.
+// The console: single-key shortcuts, which can be switched off.
 "use strict";
 
 (() => {
@@ -54,32 +53,5 @@
     if (!action) return;
     if (event.key !== "Enter") event.preventDefault();
     action(event);
-  });
-
-  for (const viewer of document.querySelectorAll("[data-viewer]")) {
-    const slider = viewer.querySelector("[data-opacity]");
-    const heat = viewer.querySelector(".heat");
-    if (!slider || !heat) continue;
-    const apply = () => {
-      heat.style.opacity = String(slider.value / 100);
-      viewer.querySelector("output").textContent = `${slider.value} %`;
-    };
-    slider.addEventListener("input", apply);
-    apply();
-  }
-
-  const upload = document.querySelector("form[data-upload]");
-  upload?.addEventListener("submit", (event) => {
-    const files = [...upload.querySelector("input[type=file]").files];
-    const size = files.reduce((sum, file) => sum + file.size, 0);
-    if (size > Number(upload.dataset.maxBytes)) {
-      event.preventDefault();
-      const problem = document.getElementById("problem");
-      problem.hidden = false;
-      problem.querySelector("p").textContent = upload.dataset.tooLarge;
-      return;
-    }
-    upload.classList.add("htmx-request");
-    upload.querySelector("button").disabled = true;
   });
 })();

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
-from models.imaging.decode import DecodedImage
+from models.imaging.decode import DecodedImage, decode
 from models.imaging.quality import check_quality, layout_correlation
 
 
@@ -24,7 +28,8 @@ def chest(side: int = 200) -> np.ndarray:
 
 def codes(pixels: np.ndarray, colour: float = 0.0) -> set[str]:
     clipped = np.clip(pixels, 0, 1).astype(np.float32)
-    return {issue.code for issue in check_quality(DecodedImage(clipped, "png", colour=colour))}
+    image = DecodedImage(clipped, "png", colour=colour)
+    return {issue.code for issue in check_quality(image, "chest_xray")}
 
 
 def test_a_usual_radiograph_has_no_issue() -> None:
@@ -52,23 +57,69 @@ def test_a_colour_photograph_is_named() -> None:
 
 
 def test_low_contrast_warns_and_the_rest_forbids() -> None:
-    issues = check_quality(DecodedImage((chest() * 0.15 + 0.4).astype(np.float32), "png"))
+    image = DecodedImage((chest() * 0.15 + 0.4).astype(np.float32), "png")
+    issues = check_quality(image, "chest_xray")
     assert [(issue.code, issue.fatal) for issue in issues] == [("low_contrast", False)]
+
+
+def pictures(path: Path, limit: int) -> Iterator[DecodedImage]:
+    """An even stride through a zip of pictures."""
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(n for n in archive.namelist() if n.startswith("images/") and n[-1] != "/")
+        for i in np.linspace(0, len(names) - 1, limit).astype(int):
+            yield decode(archive.read(names[i]))
 
 
 @pytest.mark.data
 def test_dev_radiographs_pass_and_their_negatives_do_not(data_dir: Path) -> None:
-    from training.imaging.data import read_zip
+    found = pictures(data_dir / "imaging" / "cxr_pneumonia.dev.zip", 200)
+    images = np.stack([image.pixels for image in found])
 
-    path = data_dir / "imaging" / "cxr_pneumonia.dev.zip"
-    images = read_zip(path, ("normal", "pneumonia"), limit=200).images.astype(np.float32) / 255
-
-    def share(code: str | None, pictures: np.ndarray) -> float:
-        found = [codes(picture) for picture in pictures]
-        return float(np.mean([bool(c) if code is None else code in c for c in found]))
+    def share(code: str | None, seen: np.ndarray) -> float:
+        issues = [codes(picture) for picture in seen]
+        return float(np.mean([bool(c) if code is None else code in c for c in issues]))
 
     assert share(None, images) <= 0.01
     assert share("inverted", 1 - images) >= 0.98
     assert share("upside_down", images[:, ::-1]) >= 0.85
     assert share("not_frontal_chest", images.transpose(0, 2, 1)) >= 0.95
     assert np.median([layout_correlation(image) for image in images]) > 0.8
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("cxr_pneumonia.dev.zip", "chest_xray"),
+        ("skin_ham10000.dev.zip", "dermoscopy"),
+        ("fundus_idrid.train.zip", "fundus"),
+        ("ct_nodule.dev.zip", "ct_patch"),
+    ],
+)
+def test_pictures_of_each_kind_pass_their_own_limits_and_not_when_spoilt(
+    data_dir: Path, file: str, kind: str
+) -> None:
+    images = list(pictures(data_dir / "imaging" / file, 120))
+
+    def refused(change: Callable[[np.ndarray], np.ndarray]) -> float:
+        found = []
+        for image in images:
+            pixels = change(image.pixels.copy()).astype(np.float32)
+            issues = check_quality(replace(image, pixels=pixels), kind)
+            found.append(any(issue.fatal for issue in issues))
+        return float(np.mean(found))
+
+    def blur(pixels: np.ndarray) -> np.ndarray:
+        grey = Image.fromarray((pixels * 255).astype(np.uint8))
+        return np.asarray(grey.filter(ImageFilter.GaussianBlur(0.03 * pixels.shape[1]))) / 255
+
+    assert refused(lambda p: p) <= 0.01
+    assert refused(lambda p: p * 0 + 0.5) == 1.0
+    assert refused(lambda p: np.clip(p * 6 + 0.6, 0, 1)) >= 0.95
+    if kind != "ct_patch":  # a patch of soft tissue has no edges of its own
+        assert refused(blur) >= 0.9
+
+
+def test_a_colour_picture_is_asked_for_where_colour_matters() -> None:
+    image = DecodedImage(np.clip(chest(400), 0, 1), "png")
+    assert "no_colour" in {issue.code for issue in check_quality(image, "fundus")}

@@ -6,8 +6,10 @@ import pytest
 from fastapi.routing import APIRoute
 
 from serving.api import (
+    batches,
     consults,
     decisions,
+    dicomweb,
     health,
     imaging,
     knowledge,
@@ -20,7 +22,18 @@ from tests.serving.conftest import Api
 OPEN = {"/health/live", "/health/ready", "/metrics"}
 ROUTES = [
     (method, route.path)
-    for module in (consults, decisions, health, imaging, knowledge, matches, reviews, triage)
+    for module in (
+        batches,
+        consults,
+        decisions,
+        dicomweb,
+        health,
+        imaging,
+        knowledge,
+        matches,
+        reviews,
+        triage,
+    )
     for route in module.router.routes
     if isinstance(route, APIRoute)
     for method in sorted(route.methods)
