@@ -184,7 +184,9 @@ def replay(decision: Annotated[str, typer.Argument(help="Id of a triage decision
 @user_app.command("add")
 def user_add(
     name: Annotated[str, typer.Argument(help="A person's or an application's name")],
-    role: Annotated[str, typer.Option(help="patient_app, imaging_device, physician or administrator")],
+    role: Annotated[
+        str, typer.Option(help="patient_app, imaging_device, physician or administrator")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Make a user; the API key is shown this once."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from models.imaging.opinion import ImagingResult
+from models.imaging.opinion import TEXT_IN_PICTURE, ImagingResult
 from serving import answering
 from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
@@ -229,6 +229,8 @@ def _duplicates(services: Services, pictures: Sequence[ReadPicture]) -> tuple[Du
 
 def _reasons(results: Sequence[ImagingResult], duplicates: Sequence[Duplicate]) -> list[Reason]:
     reasons = {Reason.DUPLICATE} if duplicates else set()
+    if any(TEXT_IN_PICTURE in result.warnings for result in results):
+        reasons.add(Reason.TEXT_IN_PICTURE)
     for result in results:
         if "out_of_distribution" in result.abstained:
             reasons.add(Reason.OUT_OF_DISTRIBUTION)

@@ -70,6 +70,8 @@ ABSTENTIONS: dict[Abstention, Bilingual] = {
         "en": "The model cannot tell: please decide by yourself.",
     },
 }
+TEXT_IN_PICTURE = "text_in_picture"
+"""A warning of the result: letters were found in the pixels, and a person has to look."""
 DEVICE_LABEL: Bilingual = {
     "zh": "影像分析属于医疗器械功能；结果为初步意见，医生签字前不得发布给患者。",
     "en": "Image analysis is a device function. Preliminary: not for release to the patient "

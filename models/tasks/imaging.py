@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from knowledge_base.language import Bilingual
 from models.backends import Tensors
 from models.calibration import ood_score
+from models.imaging.burned_in import find_text
 from models.imaging.context import encode_context
 from models.imaging.decode import DecodedImage
 from models.imaging.opinion import (
     ABSTENTIONS,
     DEVICE_LABEL,
+    TEXT_IN_PICTURE,
     Abstention,
     HeadOpinion,
     ImagingResult,
@@ -185,7 +187,7 @@ class ImagingTask:
                 Quality(code=i.code, value=round(i.value, 4), limit=i.limit, fatal=i.fatal)
                 for i in self._quality(request)
             ),
-            warnings=request.image.warnings,
+            warnings=_warnings(request.image),
         )
 
     def out_of_distribution(self, request: ImagingRequest, outputs: Tensors | None) -> float | None:
@@ -247,6 +249,11 @@ class ImagingTask:
             for group in subgroups_of(self.age(request), self.sex(request))
             if f"subgroup/{group}" in self._manifest.metrics
         )
+
+
+def _warnings(image: DecodedImage) -> tuple[str, ...]:
+    """Those of decoding, and letters in the pixels."""
+    return (*image.warnings, TEXT_IN_PICTURE) if find_text(image) else image.warnings
 
 
 def _opinion(question: Question, outputs: Tensors) -> HeadOpinion:

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     LOW_CONFIDENCE = "low_confidence"
     DUPLICATE = "duplicate"
+    TEXT_IN_PICTURE = "text_in_picture"
     COMPLAINT = "complaint"
     RANDOM_SAMPLE = "random_sample"
 

@@ -73,14 +73,3 @@ def test_an_unknown_or_wrong_model_is_told(data: Path) -> None:
         run("imaging", data, task="astrology")
     with pytest.raises(BenchmarkError, match="department is not an imaging model"):
         run("imaging", data, task="department")
-
-
-@pytest.mark.data
-@pytest.mark.slow
-def test_the_benchmark_agrees_with_the_manifest(data_dir: Path) -> None:
-    from models.repository import ModelRepository
-
-    result = run("imaging", data_dir / "imaging" / "cxr_pneumonia.dev.zip", task=TASK)
-    claimed = ModelRepository().get(TASK).manifest.metrics["dev"]
-    for name in ("auc", "sensitivity", "specificity", "set_coverage"):
-        assert result.metrics[name] == pytest.approx(claimed[name].value, abs=2e-3), name
