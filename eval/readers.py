@@ -11,7 +11,7 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -97,8 +97,8 @@ class ImageSet(Protocol):
         """The label columns."""
         ...
 
-    def images(self) -> Iterator[DecodedImage]:
-        """The decoded images in order, one at a time."""
+    def images(self, rows: Sequence[int] | None = None) -> Iterator[DecodedImage]:
+        """The decoded images in order, one at a time; `rows` picks some by number."""
         ...
 
 
@@ -110,10 +110,11 @@ class ZipImages:
     names: tuple[str, ...]
     columns: Mapping[str, tuple[str, ...]]
 
-    def images(self) -> Iterator[DecodedImage]:
+    def images(self, rows: Sequence[int] | None = None) -> Iterator[DecodedImage]:
         """See `ImageSet.images`."""
+        names = self.names if rows is None else [self.names[i] for i in rows]
         with zipfile.ZipFile(self.path) as archive:
-            for name in self.names:
+            for name in names:
                 try:
                     yield decode(archive.read(f"images/{name}"))
                 except KeyError as error:
@@ -136,9 +137,9 @@ class ArrayImages:
         """See `ImageSet.names`."""
         return tuple(f"image {i}" for i in range(len(self.pixels)))
 
-    def images(self) -> Iterator[DecodedImage]:
+    def images(self, rows: Sequence[int] | None = None) -> Iterator[DecodedImage]:
         """Grey pixels, and colours where the array has them."""
-        for image in self.pixels:
+        for image in self.pixels if rows is None else self.pixels[list(rows)]:
             grey = image.astype(np.float32) / np.float32(255.0)
             if grey.ndim == 3:
                 mean = grey.mean(axis=2, dtype=np.float32)

@@ -40,6 +40,7 @@ QualityCode = Literal[
     "blurred",
     "cropped",
     "low_resolution",
+    "not_a_patch",
 ]
 
 MIN_SPREAD_BLANK = 0.03
@@ -51,15 +52,16 @@ MIN_UPRIGHT = -0.1
 class QualityLimits(BaseModel):
     """Limits for one kind of picture; None where a check does not apply.
 
-    min_side: pixels. min_spread: 98th less 2nd percentile of grey. max_saturated, max_dark: share
-    of pixels at the ends of the scale. max_colour, min_colour: mean spread of the channels.
-    sharpness_side: pixels of the short side at which sharpness is measured. max_edges_cut: sides
-    of the picture at which the disc of a retina may be cut off.
+    min_side, max_side: pixels. min_spread: 98th less 2nd percentile of grey. max_saturated,
+    max_dark: share of pixels at the ends of the scale. max_colour, min_colour: mean spread of the
+    channels. sharpness_side: pixels of the short side at which sharpness is measured.
+    max_edges_cut: sides of the picture at which the disc of a retina may be cut off.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_side: int
+    max_side: int | None = None
     min_spread: float
     max_saturated: float
     max_dark: float
@@ -128,6 +130,9 @@ def _exposure_issues(
     side = min(image.pixels.shape)
     if side < limits.min_side:
         found.append(QualityIssue("low_resolution", side, limits.min_side, fatal=True))
+    longest = max(image.pixels.shape)
+    if limits.max_side is not None and longest > limits.max_side:
+        found.append(QualityIssue("not_a_patch", longest, limits.max_side, fatal=True))
     saturated, dark = float(np.mean(pixels >= 0.99)), float(np.mean(pixels <= 0.01))
     if saturated > limits.max_saturated:
         found.append(QualityIssue("over_exposed", saturated, limits.max_saturated, fatal=True))

@@ -1,8 +1,7 @@
 """Trains the gate: chest radiograph, fundus, dermoscopy, CT patch, or something else.
 
 The four kinds come from the task's own sets, everything else from `training.imaging.strangers`,
-whose held-out part holds other photographs, screens and drawings than its training part. What the
-network never learned from fixes, kind by kind, how surprising a picture may be.
+whose held-out part holds other photographs, screens and drawings than its training part.
 """
 
 from __future__ import annotations
@@ -30,12 +29,11 @@ from training.imaging.data import LabelledImages, preprocess_all, split_by_group
 from training.imaging.fit import Fitter
 
 Images = npt.NDArray[np.uint8]
-_LEAST_LIMIT = float(
-    np.log(2.0)
-)  # a picture that is more likely of its kind than not is never foreign
-_QUANTILE = 0.995
+LIMIT = float(np.log(2.0))
+"""The largest -ln p(kind) at which a picture counts as of its kind: more likely than not."""
 _VIEWS = (evaluate.AS_IS, "crop", "rotate_left", "jpeg", "blur", "noise", "exposure_down",
           "contrast_down")  # fmt: skip
+Doubles = npt.NDArray[np.float64]
 
 
 class _Strict(BaseModel):
@@ -96,7 +94,7 @@ def train(
     logits = np.concatenate([view["logits"] for view in views.values()])
     labels = np.tile(learned.first[held], len(views))
     temperature, _ = calibrate.fit_scaling(logits, labels)
-    manifest = _manifest(config, logits, labels, temperature)
+    manifest = _manifest(config, temperature)
     inputs = preprocess_all(unseen.images, options.preprocessing)
     out = evaluate.run_backend(backend, inputs)
     reference = export.run(served, {"image": inputs[:64]})[0]
@@ -169,23 +167,10 @@ def _surprise(logits: npt.NDArray[np.floating], place: int, temperature: float) 
     return found
 
 
-Doubles = npt.NDArray[np.float64]
-
-
-def _manifest(
-    config: KindsConfig,
-    logits: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.int64],
-    temperature: float,
-) -> Manifest:
+def _manifest(config: KindsConfig, temperature: float) -> Manifest:
     options = config.training
     spec, kinds = options.preprocessing, options.first.labels
-    limits = {}
-    for place, kind in enumerate(kinds):
-        if kind.code == config.strangers.label:
-            continue
-        own = _surprise(logits[labels == place], place, temperature)
-        limits[kind.code] = round(max(_LEAST_LIMIT, float(np.quantile(own, _QUANTILE))), 4)
+    limits = {k.code: round(LIMIT, 5) for k in kinds if k.code != config.strangers.label}
     names = export.output_names(options)
     shapes = {"logits": [-1, len(kinds)], "features": [-1, options.net.widths[3]]}
     return Manifest(
@@ -207,7 +192,7 @@ def _manifest(
         files={},
         notes=[
             "thresholds: the largest -ln probability of a kind at which a picture counts as of"
-            " that kind; at least ln 2, so that what is more likely of its kind than not passes",
+            " that kind: ln 2, more likely than not",
         ],
     )  # fmt: skip
 

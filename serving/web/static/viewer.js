@@ -8,7 +8,6 @@
 const FULL = { width: 100, level: 50 };
 const ZOOM_STEP = 1.25;
 const MOVE_STEP = 40; // CSS pixels
-const CLICK = 4; // CSS pixels: less movement than that is a click
 
 class Viewer {
   constructor(root) {
@@ -46,7 +45,7 @@ class Viewer {
     }
     this.bindControls();
     new ViewerPointer(this);
-    this.root.addEventListener("keydown", (event) => this.key(event));
+    new ViewerKeys(this);
     new ResizeObserver(() => this.resize()).observe(this.stage);
     this.loadHeat();
     this.resize();
@@ -259,61 +258,6 @@ class Viewer {
     this.part("place").textContent = inside
       ? `${x}, ${y}: ${this.picture.valueAt(x, y).join(" ")}`
       : "";
-  }
-
-  // Keys
-
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const typing = event.target.closest("input:not([type=radio]), select, textarea");
-    const elsewhere = event.target !== this.stage;
-    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (typing || (elsewhere && name.length > 1 && name !== "Escape")) return;
-    const step = event.shiftKey ? 10 : 1;
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const keys = {
-      "+": () => this.act("zoom-in"),
-      "=": () => this.act("zoom-in"),
-      "-": () => this.act("zoom-out"),
-      0: () => this.act("fit"),
-      1: () => this.act("actual"),
-      i: () => this.act("invert"),
-      f: () => this.act("full"),
-      r: () => this.act("reset"),
-      p: () => this.setTool("pan"),
-      w: () => this.setTool("window"),
-      m: () => this.measure(),
-      "[": () => this.setOpacity(Math.round(this.opacity * 100) - 10),
-      "]": () => this.setOpacity(Math.round(this.opacity * 100) + 10),
-      Enter: () => this.tool === "ruler" && this.ruler.otherEnd(),
-      Escape: () => this.ruler.clear(),
-    };
-    if (name in arrows) this.arrow(arrows[name], step);
-    else if (name in keys) keys[name]();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.draw();
-  }
-
-  arrow([dx, dy], step) {
-    if (this.tool === "window") {
-      const { width, level } = this.shades;
-      this.setWindow({ width: width + dx * step, level: level + dy * step });
-    } else if (this.tool === "ruler") {
-      this.measure();
-      this.ruler.moveBy(dx * step, dy * step);
-    } else {
-      this.move(-dx * MOVE_STEP, -dy * MOVE_STEP);
-    }
-  }
-
-  measure() {
-    this.setTool("ruler");
-    if (this.ruler.ends) return;
-    const { width, height } = this.viewport.stage;
-    const middle = this.viewport.toPicture({ x: width / 2, y: height / 2 });
-    this.ruler.place(middle, width / 4 / this.viewport.scale);
   }
 }
 

@@ -3,6 +3,7 @@
 
 const WHEEL = 0.0016; // natural logarithm of the zoom per CSS pixel of wheel
 const LINE = 16; // CSS pixels per line of wheel
+const CLICK = 4; // CSS pixels: less movement than that is a click
 
 class ViewerPointer {
   constructor(viewer) {
