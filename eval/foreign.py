@@ -28,10 +28,10 @@ from models.tasks.imaging import ImagingRequest
 
 _MOST = 300
 _DRAWN = 200
-_WORDS = (
-    "Dear patient your appointment is on Monday at nine please bring your insurance card and the "
-    "list of medicines that you take total cost invoice number name date signature page results"
-).split()
+_WORDS = """
+Dear patient your appointment is on Monday at nine please bring your insurance card and the list of
+medicines that you take total cost invoice number name date signature page results
+""".split()  # noqa: SIM905
 
 Pictures = Iterator[DecodedImage]
 
@@ -126,7 +126,7 @@ def _judge(
         if found is None:
             raise BenchmarkError(f"{reader.task.model} has no out-of-distribution score")
         scores.append(found)
-        refused.append(bool(reasons) or found > 1.0)
+        refused.append(bool(reasons) or not found <= 1.0)
     return np.array(scores), np.array(refused, dtype=bool)
 
 

@@ -34,7 +34,7 @@ from models.metrics import (
     sensitivity_specificity,
 )
 from models.repository import ModelRepository
-from models.tasks.image_kind import ImageKindTask
+from models.tasks.image_kind import ImageKindTask, best_gate
 from models.tasks.imaging import ImagingRequest, ImagingTask
 
 AS_IS = "as_is"
@@ -42,7 +42,6 @@ _BATCH = 16
 _STRESS_SAMPLES = 200
 _GROUPS = ("patient", "lesion_id")
 _MOST_MISSES = 25
-_GATE = "image_kind"
 
 Probabilities = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -89,10 +88,10 @@ def reader_of(repository: ModelRepository, task_name: str) -> Reader:
     if entry.manifest.task != "imaging":
         raise BenchmarkError(f"{task_name} is not an imaging model")
     gate = gate_backend = None
-    if any(e.manifest.name == _GATE for e in repository.entries()):
-        found = repository.get(_GATE)
-        gate = ImageKindTask(found.manifest)
-        gate_backend = OnnxBackend(found.network, threads=2)
+    kinds = best_gate(e.manifest for e in repository.entries())
+    if kinds is not None:
+        gate = ImageKindTask(kinds)
+        gate_backend = OnnxBackend(repository.get(kinds.name).network, threads=2)
     task = ImagingTask(entry.manifest, gate)
     return Reader(task, OnnxBackend(entry.network, threads=2), gate, gate_backend)
 

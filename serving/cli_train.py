@@ -162,7 +162,9 @@ def image_kind(
     strangers: Annotated[
         Path, typer.Option(help="Folder of packed pictures of no known kind.")
     ] = Path("var/strangers"),
-    config: Annotated[Path, typer.Option()] = CONFIGS / "image_kind.yaml",
+    config: Annotated[
+        Path, typer.Option(help="image_kind_skin.yaml makes the gate that knows dermoscopy too.")
+    ] = CONFIGS / "image_kind.yaml",
     resume: Resume = True,
     data_dir: Data = DEFAULT_DATA,
     as_json: AsJson = False,

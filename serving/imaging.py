@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from models.backends import Tensors
 from models.imaging.decode import DecodedImage
 from models.imaging.heatmap import layer_png, overlay_png
-from models.imaging.opinion import DEVICE_LABEL, ImagingResult
+from models.imaging.opinion import ABSTENTIONS, DEVICE_LABEL, ImagingResult
 from models.imaging.picture import to_png
 from models.tasks.base import Task
 from models.tasks.imaging import ImagingRequest, ImagingTask
@@ -23,7 +23,7 @@ from serving import answering
 from serving.bulk import Bulk
 from serving.engine.engine import Inference
 from serving.errors import NotFound
-from serving.imaging_records import UNREAD, Opinion, Part, Patient, Study, record_study
+from serving.imaging_records import UNREAD, UNSAID, Opinion, Part, Patient, Study, record_study
 from serving.services import Services
 from serving.uploads import Upload, open_upload
 from serving.users import User
@@ -79,12 +79,11 @@ async def read_upload(
 
     Raises IntegrityError when its instance has been added meanwhile.
     """
-    unsaid = Patient()
     if task is None:
         name, part = UNREAD, await asyncio.to_thread(_unread, upload)
     else:
-        name, part = task.model, await _part(services, task, upload, unsaid, None)
-    return await asyncio.to_thread(record_study, services, name, [part], unsaid, user, None)
+        name, part = task.model, await _part(services, task, upload, UNSAID, None)
+    return await asyncio.to_thread(record_study, services, name, [part], UNSAID, user, None)
 
 
 async def _part(
@@ -147,10 +146,10 @@ async def _infer(
 def _maps(task: ImagingTask, request: ImagingRequest, outputs: Tensors) -> tuple[bytes, bytes]:
     """Where the model looked: over the picture, and alone."""
     pixels, saliency = request.image.pixels, task.saliency(outputs)
-    size = (pixels.shape[1], pixels.shape[0])
+    size, box = (pixels.shape[1], pixels.shape[0]), task.seen(request)
     return (
-        overlay_png(pixels, saliency, margin=task.margin),
-        layer_png(size, saliency, margin=task.margin),
+        overlay_png(pixels, saliency, box=box),
+        layer_png(size, saliency, box=box),
     )
 
 
@@ -179,14 +178,8 @@ def _no_opinion(picture: DecodedImage) -> ImagingResult:
         prediction_set=(),
         coverage=None,
         operating_point=None,
-        abstained=("wrong_kind",),
-        explanations=(
-            {
-                "zh": "此处没有适用于该影像的模型，未作分析，请医生判读。",
-                "en": "No model here reads this kind of image: it was not analysed. "
-                "Please read it yourself.",
-            },
-        ),
+        abstained=("no_model",),
+        explanations=(ABSTENTIONS["no_model"],),
         ood_score=None,
         ood_threshold=None,
         quality=(),

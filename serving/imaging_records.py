@@ -37,6 +37,10 @@ class Patient:
     site: str | None = None
 
 
+UNSAID = Patient()
+"""A patient of whom nothing is said beside the file."""
+
+
 class Duplicate(BaseModel):
     """The image of that number, counted from 0, was read before in that decision."""
 

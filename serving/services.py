@@ -22,7 +22,7 @@ from models.manifest import Manifest
 from models.repository import ModelEntry, ModelRepository
 from models.tasks.acuity import AcuityTask
 from models.tasks.embedding import EmbeddingTask
-from models.tasks.image_kind import ImageKindTask
+from models.tasks.image_kind import ImageKindTask, best_gate
 from models.tasks.imaging import ImagingTask
 from models.tasks.triage import TriageTask
 from serving.blobs import BlobStore
@@ -106,6 +106,18 @@ def _admitted(
     return admitted, refused
 
 
+def _guarded(manifest: Manifest, gate: ImageKindTask | None) -> bool:
+    """Whether the gate knows the kind of picture that the model reads; else it is not offered.
+
+    A model that names no kind relies on modality and body part, as its operator has decided.
+    """
+    kind = manifest.population.image_kind
+    known = kind is None or (gate is not None and gate.label(kind) is not None)
+    if not known:
+        log.warning("imaging model not offered: no gate knows its pictures", model=manifest.name)
+    return known
+
+
 async def open_services(settings: Settings, registry: CollectorRegistry) -> Services:
     """Open the database, verify and load every model, warm it up and build the index.
 
@@ -127,10 +139,8 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         if entry.manifest.task != "embedding":
             # Search embeds one short query where it stands: 0.1 ms, less than a queue costs.
             engine.add(name, backends[name], limits)
-    gate = next(
-        (ImageKindTask(e.manifest) for e in entries.values() if e.manifest.task == "image_kind"),
-        None,
-    )
+    kinds = best_gate(entry.manifest for entry in entries.values())
+    gate = None if kinds is None else ImageKindTask(kinds)
     return Services(
         settings=settings,
         registry=registry,
@@ -150,7 +160,7 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         imaging={
             name: ImagingTask(entry.manifest, gate)
             for name, entry in entries.items()
-            if entry.manifest.task == "imaging"
+            if entry.manifest.task == "imaging" and _guarded(entry.manifest, gate)
         },
         knowledge=KnowledgeIndex.build(
             HostedEmbedder(

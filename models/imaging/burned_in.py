@@ -28,6 +28,7 @@ _CELL = 8
 _STEP = 40  # a step of grey between neighbours that a drawn edge exceeds, of 255
 _EDGES_PER_CELL = 5
 _MOST_PLACES = 48
+_MOST_MARKS = 2000  # per place and ink; a page of small print has as many
 _CONTRAST = 45
 _MIN_GLYPHS, _MIN_HEIGHT, _MAX_HEIGHT = 4, 5, 96
 _ALIKE = 0.62  # the lower of two glyphs' heights over the higher
@@ -155,14 +156,23 @@ def _glyphs(signed: npt.NDArray[np.int16], top: int, left: int) -> list[_Glyph]:
 
 
 def _in_line(glyphs: list[_Glyph]) -> Iterator[list[_Glyph]]:
-    """Chains of glyphs from left to right that look like one line of print."""
-    left = sorted(glyphs, key=lambda glyph: glyph.left)
-    while left:
-        line = [left.pop(0)]
-        for glyph in list(left):
-            if _follows(line, glyph):
-                line.append(glyph)
-                left.remove(glyph)
+    """Chains of glyphs from left to right that look like one line of print.
+
+    Only the nearest few are looked at for the next letter, so that a picture full of marks costs
+    no more than its marks.
+    """
+    order = sorted(glyphs[:_MOST_MARKS], key=lambda glyph: glyph.left)
+    taken = [False] * len(order)
+    for start, first in enumerate(order):
+        if taken[start]:
+            continue
+        line = [first]
+        for place in range(start + 1, len(order)):
+            if order[place].left - line[-1].right > _GAP * _MAX_HEIGHT:
+                break
+            if not taken[place] and _follows(line, order[place]):
+                line.append(order[place])
+                taken[place] = True
         if _is_print(line):
             yield line
 

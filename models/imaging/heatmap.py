@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.imaging.preprocess import Pixels, to_unit_float
+from models.imaging.preprocess import WHOLE, Pixels, SeenBox, to_unit_float
 
 MAX_SIDE = 1024
 MAX_LAYER_SIDE = 512
@@ -44,19 +44,19 @@ def overlay_png(
     pixels: Pixels,
     saliency: npt.NDArray[np.float32],
     *,
-    margin: float = 0.0,
+    box: SeenBox = WHOLE,
     full_scale: float = 8.0,
     opacity: float = 0.6,
 ) -> bytes:
     """PNG (RGB) of the image [H, W] under its map [h, w], longest side at most 1,024 pixels.
 
-    margin: the fraction of each side that preprocessing cut away; the map does not cover it.
+    box: the part of the picture that the map covers.
     full_scale: saliency (in logits) that gets the top colour; a stronger map sets its own scale,
     so that a weak map looks weak. Values below zero speak against the finding: not drawn.
     """
     grey = Image.fromarray(np.rint(to_unit_float(pixels) * 255.0).astype(np.uint8))
     grey.thumbnail((MAX_SIDE, MAX_SIDE))
-    strength = _strength(grey.size, saliency, margin, full_scale)
+    strength = _strength(grey.size, saliency, box, full_scale)
     base = np.asarray(grey, dtype=np.float32)[..., None] / 255.0
     weight = (opacity * np.sqrt(strength))[..., None]
     return _png(base * (1 - weight) + colourise(strength) * weight)
@@ -66,7 +66,7 @@ def layer_png(
     size: tuple[int, int],
     saliency: npt.NDArray[np.float32],
     *,
-    margin: float = 0.0,
+    box: SeenBox = WHOLE,
     full_scale: float = 8.0,
 ) -> bytes:
     """The map [h, w] alone as PNG (RGBA), to be laid over an image of `size` (width, height).
@@ -77,22 +77,28 @@ def layer_png(
     longest = max(size)
     shrink = min(1.0, MAX_LAYER_SIDE / longest)
     drawn = (max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink)))
-    strength = _strength(drawn, saliency, margin, full_scale)
+    strength = _strength(drawn, saliency, box, full_scale)
     return _png(np.concatenate([colourise(strength), np.sqrt(strength)[..., None]], axis=2))
 
 
 def _strength(
-    size: tuple[int, int], saliency: npt.NDArray[np.float32], margin: float, full_scale: float
+    size: tuple[int, int], saliency: npt.NDArray[np.float32], box: SeenBox, full_scale: float
 ) -> npt.NDArray[np.float32]:
     """How strongly each pixel of a picture of `size` (width, height) spoke: [H, W] in 0..1."""
     width, height = size
-    inner = (max(1, round(width * (1 - 2 * margin))), max(1, round(height * (1 - 2 * margin))))
+    top, left = round(box.top * height), round(box.left * width)
+    inner = (
+        max(1, round((box.right - box.left) * width)),
+        max(1, round((box.bottom - box.top) * height)),
+    )
     positive = np.maximum(saliency.astype(np.float32), 0.0)
     strength = positive / max(full_scale, float(positive.max(initial=0.0)))
     smooth = Image.fromarray(strength, mode="F").resize(inner, Image.Resampling.BICUBIC)
+    # A box may reach beyond the picture: the disc of a retina is padded to a square.
     canvas = np.zeros((height, width), dtype=np.float32)
-    top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
-    canvas[top : top + inner[1], left : left + inner[0]] = np.clip(np.asarray(smooth), 0.0, 1.0)
+    y, x = max(0, top), max(0, left)
+    part = np.clip(np.asarray(smooth), 0.0, 1.0)[y - top : height - top, x - left : width - left]
+    canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
     return canvas
 
 

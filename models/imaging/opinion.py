@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from knowledge_base.language import Bilingual
 
 Abstention = Literal[
+    "no_model",
     "age_unknown",
     "age_outside_population",
     "age_contradiction",
@@ -25,6 +26,11 @@ Abstention = Literal[
     "undecided",
 ]
 ABSTENTIONS: dict[Abstention, Bilingual] = {
+    "no_model": {
+        "zh": "此处没有适用于该影像的模型，未作分析，请医生判读。",
+        "en": "No model here reads this kind of image: it was not analysed. "
+        "Please read it yourself.",
+    },
     "age_unknown": {
         "zh": "年龄未知：模型只学过特定年龄的影像，不给出评分。",
         "en": "Age unknown: the model knows one age group only and gives no score.",

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +100,45 @@ def preprocess(pixels: Pixels, spec: PreprocessSpec) -> FloatImage:
     standard = (framed - np.float32(0.5)) / np.float32(UNIFORM_STD)
     planes = standard[None] if framed.ndim == 2 else standard.transpose(2, 0, 1)
     return np.ascontiguousarray(planes, dtype=np.float32)
+
+
+class SeenBox(NamedTuple):
+    """The part of a picture that reaches the network, as fractions of its height and width.
+
+    It may reach beyond the picture, where a part is padded to a square.
+    """
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+
+WHOLE = SeenBox(0.0, 1.0, 0.0, 1.0)
+
+
+def seen_box(pixels: Pixels, spec: PreprocessSpec) -> SeenBox:
+    """What `preprocess` takes of pixels [H, W] or [H, W, 3]."""
+    height, width = pixels.shape[:2]
+    if spec.mode == "retina":
+        image = _with_channels(_thinned(pixels, spec.size), 3)
+        top, bottom, left, right = retina.disc_box(image)
+        height, width = image.shape[:2]
+    elif spec.shape == "centre":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        bottom, right = top + side, left + side
+    else:
+        top, bottom, left, right = 0, height, 0, width
+    tall, wide = bottom - top, right - left
+    if spec.mode == "retina":
+        pad_y, pad_x = (max(tall, wide) - tall) / 2, (max(tall, wide) - wide) / 2
+    else:
+        pad_y, pad_x = -tall * spec.margin, -wide * spec.margin
+    return SeenBox(
+        (top - pad_y) / height, (bottom + pad_y) / height,
+        (left - pad_x) / width, (right + pad_x) / width,
+    )  # fmt: skip
 
 
 def frame(image: FloatImage, spec: PreprocessSpec) -> FloatImage:

@@ -7,6 +7,8 @@ of the out-of-distribution score.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,14 @@ from models.imaging.preprocess import preprocess, spec_of
 from models.manifest import Label, Manifest
 
 _LEAST = 1e-9
+UNHEARD_OF = float(-np.log(_LEAST))
+"""The score of what cannot be judged at all: beyond every limit, and still a number."""
+
+
+def best_gate(manifests: Iterable[Manifest]) -> Manifest | None:
+    """The gate that knows the most kinds of pictures, of those that may be loaded."""
+    gates = [m for m in manifests if m.task == "image_kind"]
+    return max(gates, key=lambda m: len(m.labels)) if gates else None
 
 
 class ImageKindTask:
@@ -55,15 +65,16 @@ class ImageKindTask:
         place = self._places.get(kind)
         return None if place is None else self._manifest.labels[place]
 
-    def surprise(self, probabilities: NDArray[np.float64], kind: str) -> float | None:
+    def surprise(self, probabilities: NDArray[np.float64], kind: str) -> float:
         """-ln p(kind) over the limit for that kind: above 1 the picture is foreign.
 
-        None for a kind that the gate does not know.
+        As large as can be for a kind that the gate does not know: nothing is of it.
         """
         place, limit = self._places.get(kind), self._manifest.thresholds.get(kind)
         if place is None or limit is None:
-            return None
-        return float(-np.log(max(float(probabilities[place]), _LEAST)) / limit)
+            return UNHEARD_OF
+        p = float(probabilities[place])
+        return float(-np.log(max(p, _LEAST)) / limit) if np.isfinite(p) else UNHEARD_OF
 
     def named(self, probabilities: NDArray[np.float64]) -> tuple[LabelProbability, ...]:
         """The kinds, most probable first."""

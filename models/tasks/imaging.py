@@ -31,12 +31,12 @@ from models.imaging.opinion import (
     Quality,
     Subgroup,
 )
-from models.imaging.preprocess import preprocess, spec_of
+from models.imaging.preprocess import Pixels, SeenBox, preprocess, seen_box, spec_of
 from models.imaging.quality import QualityIssue, check_quality
 from models.imaging.questions import Doubles, Question, questions
 from models.imaging.subgroups import subgroups_of
 from models.manifest import Manifest, Metric
-from models.tasks.image_kind import ImageKindTask
+from models.tasks.image_kind import UNHEARD_OF, ImageKindTask
 
 _AGE_TOLERANCE_YEARS = 1.0
 _FRONTAL = frozenset({"AP", "PA"})
@@ -81,10 +81,13 @@ class ImagingTask:
         """What the model says of itself."""
         return self._manifest
 
-    @property
-    def margin(self) -> float:
-        """The fraction of each side that preprocessing cuts away."""
-        return self._spec.margin
+    def seen(self, request: ImagingRequest) -> SeenBox:
+        """The part of the picture that the network sees, which its map covers."""
+        return seen_box(self._pixels(request), self._spec)
+
+    def _pixels(self, request: ImagingRequest) -> Pixels:
+        image = request.image
+        return image.rgb if self._spec.channels == 3 and image.rgb is not None else image.pixels
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -96,7 +99,7 @@ class ImagingTask:
         population, metadata = self._manifest.population, request.image.metadata
         found: list[Abstention] = [*self._age_refusals(request)]
         surprise = self._surprise(request)
-        if surprise is not None and surprise > 1.0:
+        if surprise is not None and not surprise <= 1.0:
             found.append("wrong_kind")
         modality, body_part = metadata.modality, metadata.body_part
         if modality and population.modalities and modality not in population.modalities:
@@ -116,11 +119,11 @@ class ImagingTask:
         population = self._manifest.population
         stated, recorded = request.age_years, request.image.metadata.age_years
         low, high = population.min_age_years, population.max_age_years
-        age = self.age(request)
+        ages = [age for age in (stated, recorded) if age is not None]
         if low is not None or high is not None:
-            if age is None:
+            if not ages:
                 yield "age_unknown"
-            elif not _within(age, low, high):
+            elif not all(_within(age, low, high) for age in ages):
                 yield "age_outside_population"
         known_twice = stated is not None and recorded is not None
         if known_twice and abs(stated - recorded) > _AGE_TOLERANCE_YEARS:  # type: ignore[operator]
@@ -138,10 +141,7 @@ class ImagingTask:
 
     def prepare(self, request: ImagingRequest) -> Tensors:
         """`image` float32 [1, C, S, S]; `context` [1, K] where the model takes one."""
-        image = request.image
-        colours = self._spec.channels == 3 and image.rgb is not None
-        pixels = image.rgb if colours and image.rgb is not None else image.pixels
-        tensors = {"image": preprocess(pixels, self._spec)[None]}
+        tensors = {"image": preprocess(self._pixels(request), self._spec)[None]}
         if self._takes_context:
             context = encode_context(self.age(request), self.sex(request), request.site)
             tensors["context"] = context[None]
@@ -153,7 +153,7 @@ class ImagingTask:
         opinions: list[HeadOpinion] = []
         score = self.out_of_distribution(request, outputs)
         if outputs is not None and not abstained:
-            if score is not None and score > 1.0:
+            if score is not None and not score <= 1.0:
                 abstained.append("out_of_distribution")
             else:
                 opinions = [_opinion(question, outputs) for question in self._questions]
@@ -196,6 +196,8 @@ class ImagingTask:
         The larger of two ratios to their limits: the gate's surprise, and the distance of the
         network's features from those of its training images. None where neither is to be had.
         """
+        if outputs is not None and not all(np.isfinite(o).all() for o in outputs.values()):
+            return UNHEARD_OF  # a network that computes no number has no opinion
         ratios = []
         surprise = self._surprise(request)
         if surprise is not None:
@@ -203,7 +205,7 @@ class ImagingTask:
         ood = self._manifest.ood
         if outputs is not None and ood is not None:
             ratios.append(float(ood_score(outputs["features"], ood)[0]) / ood.threshold)
-        return max(ratios) if ratios else None
+        return float(np.max(ratios)) if ratios else None
 
     def saliency(self, outputs: Tensors) -> NDArray[np.float32]:
         """The map [h, w] of the first row, in logits: for the finding that the result speaks of.

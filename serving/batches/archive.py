@@ -30,6 +30,9 @@ _NAME_LIMIT = 255
 _RATIO_FROM = 1_000_000
 _RATIO = 200
 """Compression by more than this, from a megabyte on, is no picture and no text."""
+_NAME_ENCODINGS = ("utf-8", "gb18030", "cp437")
+"""Of names without the UTF-8 flag, in the order in which they are tried on all of an archive: as
+macOS writes them, as a Chinese Windows does, and what APPNOTE appendix D says."""
 _LEFTOVERS = frozenset({".DS_Store", "Thumbs.db"})
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -64,10 +67,7 @@ class Archive:
     def __init__(self, file: BinaryIO, limits: ArchiveLimits) -> None:
         """Raises UnsupportedMedia, InvalidInput or PayloadTooLarge; see the module docstring."""
         _check_end(file, limits)
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, UnicodeDecodeError, ValueError, NotImplementedError):
-            raise UnsupportedMedia("the file is no sound zip archive") from None
+        self._zip = _open(file)
         found = [info for info in self._zip.infolist() if not _is_leftover(info)]
         _check_names(found)
         for info in found:
@@ -81,8 +81,13 @@ class Archive:
         """An entry's bytes. Raises PayloadTooLarge beyond `limit`, or EntryDamaged."""
         if self._infos[name].file_size > limit:
             raise PayloadTooLarge(f"at most {limit} bytes")
-        with _damage_said():
-            return self._zip.read(self._infos[name])
+        info = self._infos[name]
+        # The directory may lie: reading so many bytes and one more inflates no more than that.
+        with _damage_said(), self._zip.open(info) as stream:
+            data = stream.read(info.file_size + 1)
+        if len(data) != info.file_size:
+            raise EntryDamaged("the entry is not as long as the directory says")
+        return data
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -98,6 +103,15 @@ def _damage_said() -> Iterator[None]:
         yield
     except _DAMAGE:
         raise EntryDamaged("the entry cannot be read") from None
+
+
+def _open(file: BinaryIO) -> zipfile.ZipFile:
+    """The archive, with names read as whoever packed it will have written them."""
+    with contextlib.suppress(zipfile.BadZipFile, ValueError, NotImplementedError):
+        for encoding in _NAME_ENCODINGS:
+            with contextlib.suppress(UnicodeDecodeError):
+                return zipfile.ZipFile(file, metadata_encoding=encoding)
+    raise UnsupportedMedia("the file is no sound zip archive")
 
 
 def _check_end(file: BinaryIO, limits: ArchiveLimits) -> None:

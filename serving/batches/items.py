@@ -15,8 +15,9 @@ from typing import BinaryIO
 
 from serving.batches import patients
 from serving.batches.archive import Archive, ArchiveLimits, EntryDamaged
-from serving.batches.patients import Patient
+from serving.batches.patients import Line
 from serving.errors import FenzhenError, InvalidInput, PayloadTooLarge, UnsupportedMedia
+from serving.imaging_records import UNSAID, Patient
 from serving.settings import Settings
 
 _LINES = (".jsonl", ".ndjson")
@@ -56,12 +57,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Item:
-    """One row: its number from 1, the file it came in, its bytes; or why it cannot be read."""
+    """One row: its number from 1, the file it came in, its bytes; or why it cannot be read.
+
+    patient: what is said of an image's patient beside it.
+    """
 
     number: int
     file: str | None
     data: bytes = b""
-    age_years: float | None = None
+    patient: Patient = UNSAID
     fault: FenzhenError | None = None
 
 
@@ -118,15 +122,15 @@ def _images(archive: Archive, reading: Reading) -> Iterator[_Make]:
     names = [entry.name for entry in images]
     known = patients.read(archive, table, names) if table else {}
     for name in names:
-        patient = known.get(name, patients.UNKNOWN)
-        yield partial(_image, archive, name, patient, reading.row_bytes)
+        line = known.get(name, patients.UNKNOWN)
+        yield partial(_image, archive, name, line, reading.row_bytes)
 
 
-def _image(archive: Archive, name: str, patient: Patient, limit: int, number: int) -> Item:
-    if patient.fault is not None:
-        return Item(number, name, fault=patient.fault)
+def _image(archive: Archive, name: str, line: Line, limit: int, number: int) -> Item:
+    if line.fault is not None:
+        return Item(number, name, fault=line.fault)
     try:
-        return Item(number, name, archive.read(name, limit), patient.age_years)
+        return Item(number, name, archive.read(name, limit), line.patient)
     except (EntryDamaged, PayloadTooLarge) as fault:
         return Item(number, name, fault=fault)
 

@@ -55,8 +55,10 @@ async def answer(services: Services, task: str, item: Item, owner: User, bulk: B
             services,
             imaging.task_of(services, task),
             [item.data],
-            item.age_years,
+            item.patient.age_years,
             owner,
+            sex=item.patient.sex,
+            site=item.patient.site,
             bulk=bulk,
         )
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.servers import ServerProcess
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```sh\n(.*?)```", re.S)
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
-START_S = 90.0
 
 
 def blocks(name: str) -> list[str]:
@@ -40,28 +37,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port(folder: Path) -> Iterator[int]:
     """A real server with its data in the folder; stopped at the end by SIGTERM."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        free = int(found.getsockname()[1])
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [".venv/bin/fenzhen", "serve", "--port", str(free)],
-        cwd=folder,
-        stderr=log,
-        env=os.environ | {"FENZHEN_ALLOW_NONCOMMERCIAL": "true"},
-    )
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{free}/health/ready", timeout=1):
-                break
-        except OSError:
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, "the server was not ready in time"
-            time.sleep(0.1)
-    yield free
-    process.terminate()
-    assert process.wait(30) == 0, "a server that is told to stop ends cleanly"
+    server = ServerProcess(folder / "var", {"FENZHEN_ALLOW_NONCOMMERCIAL": "true"})
+    try:
+        server.start()
+        yield server.port
+        assert server.end() == 0, "a server that is told to stop ends cleanly"
+    finally:
+        server.close()
 
 
 def run(script: str, folder: Path, port: int) -> str:

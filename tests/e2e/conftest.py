@@ -7,14 +7,7 @@ anything that the Content-Security-Policy had to block.
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +15,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from serving.storage.codes import Role
+from tests.servers import ServerProcess
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -31,7 +27,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_S = 120
 USERS = {"physician": "李医生", "colleague": "Dr Chen", "administrator": "管理员"}
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 860}
@@ -47,33 +42,22 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`fenzhen serve` on a free port with a folder of its own; users made by `fenzhen user add`."""
-    var = tmp_path_factory.mktemp("e2e")
-    port = _free_port()
-    environment = os.environ | {
-        "FENZHEN_VAR": str(var),
-        "FENZHEN_PORT": str(port),
-        "FENZHEN_HOST": "127.0.0.1",
-        "FENZHEN_LOG_LEVEL": "warning",
-        "FENZHEN_ALLOW_NONCOMMERCIAL": "true",
+    """A server on a free port with a folder of its own and the users of USERS."""
+    process = ServerProcess(
+        tmp_path_factory.mktemp("e2e"),
+        {"FENZHEN_LOG_LEVEL": "warning", "FENZHEN_ALLOW_NONCOMMERCIAL": "true"},
+    )
+    keys = {
+        name: process.add_user(shown, Role.PHYSICIAN if name == "colleague" else Role(name))
+        for name, shown in USERS.items()
     }
-    keys = {name: _add_user(environment, shown, name) for name, shown in USERS.items()}
-    keys["patient_app"] = _add_user(environment, "Patient app", "patient_app")
-    log = var / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "serving.cli", "serve"],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    url = f"http://127.0.0.1:{port}"
+    keys["patient_app"] = process.add_user("Patient app", Role.PATIENT_APP)
     try:
-        _wait(url + "/health/ready", process, log)
-        yield Server(url, keys)
+        process.start()
+        yield Server(process.url, keys)
+        assert process.end() == 0, "a server that is told to stop ends cleanly"
     finally:
-        process.terminate()
-        process.wait(30)
+        process.close()
 
 
 @pytest.fixture(scope="session")
@@ -197,30 +181,3 @@ def no_sideways_scroll(tab: Page) -> bool:
     return bool(
         tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     )
-
-
-def _add_user(environment: dict[str, str], shown: str, name: str) -> str:
-    role = name if name in ("administrator", "patient_app") else "physician"
-    command = [sys.executable, "-m", "serving.cli", "user", "add", shown, "--role", role]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip().splitlines()[-1]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-    pytest.fail(f"the server did not get ready:\n{tail}")

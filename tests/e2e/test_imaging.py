@@ -20,6 +20,7 @@ Opener = Callable[..., Page]
 def upload(tab: Page, server: Server, name: str, data: bytes, age: str) -> None:
     """Send one file from the upload page."""
     tab.goto(server.url + "/console/studies/new")
+    tab.locator("input[name=task][value=cxr_pneumonia]").check()
     tab.locator("#files").set_input_files([{"name": name, "mimeType": "", "buffer": data}])
     tab.locator("#age").fill(age)
     tab.locator("main form button.primary").click()
@@ -97,6 +98,7 @@ def test_every_file_is_listed_and_each_wrong_one_gets_its_own_words(
     ]
     tab = sign_in()
     tab.goto(server.url + "/console/studies/new")
+    tab.locator("input[name=task][value=cxr_pneumonia]").check()
     tab.locator("#files").set_input_files(files)
     rows = tab.locator("#chosen li")
     expect(rows).to_have_count(3)

@@ -244,7 +244,7 @@ def test_knowledge_is_searched_in_the_language_of_the_page(sign_in: Opener, serv
 def test_the_models_page_shows_cards_and_measures(sign_in: Opener, server: Server) -> None:
     tab = sign_in(language="en")
     tab.goto(server.url + "/console/models")
-    expect(tab.locator(".model", has_text="cxr_pneumonia")).to_contain_text("Sensitivity")
+    expect(tab.locator(".model", has_text="cxr_pneumonia@")).to_contain_text("Sensitivity")
 
 
 @pytest.mark.usefixtures("waiting")

@@ -10,6 +10,7 @@ from eval.classes import class_scores, confusion, macro_f1_of
 from eval.disposition import Answered, estimates
 from eval.dispositions import UrgencyRow
 from eval.estimates import precision_recall_f1, share
+from models.imaging.questions import questions
 from models.manifest import Conformal, Label, Manifest, TensorSpec
 from models.triage.request import TriageRequest
 
@@ -106,7 +107,7 @@ def manifest(*codes: str, thresholds: dict[str, float]) -> Manifest:
         name="toy",
         version=1,
         task="imaging",
-        title={"en": "toy"},
+        title={"en": "toy", "zh": "样例"},
         inputs=[TensorSpec(name="image", dtype="float32", shape=[-1, 1, 8, 8])],
         outputs=[],
         labels=[Label(code=code, zh=code, en=code) for code in codes],
@@ -120,10 +121,10 @@ def manifest(*codes: str, thresholds: dict[str, float]) -> Manifest:
 def test_two_classes_are_answered_at_the_shipped_threshold() -> None:
     positive = np.array([0.9, 0.35, 0.4, 0.2, 0.1])
     seen = imaging.View(
-        np.stack([1 - positive, positive], axis=1), np.array([True, True, True, True, False])
+        (np.stack([1 - positive, positive], axis=1),), np.array([True, True, True, True, False])
     )
-    truth = imaging.Truth(np.array([1, 1, 0, 0, 0]), None, "label")
-    toy = manifest("normal", "ill", thresholds={"ill": 0.3})
+    truth = imaging.Truth({0: np.array([1, 1, 0, 0, 0])}, None, "label")
+    toy = questions(manifest("normal", "ill", thresholds={"ill": 0.3}))
     found = {k: e.value for k, e in imaging.estimates(truth, seen, toy, samples=20).items()}
     assert found["auc"] == pytest.approx(5 / 6)
     assert found["accuracy"] == pytest.approx(4 / 5)
@@ -137,9 +138,9 @@ def test_two_classes_are_answered_at_the_shipped_threshold() -> None:
 
 def test_many_classes_are_answered_by_the_most_probable() -> None:
     p = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.5, 0.4]])
-    seen = imaging.View(p, np.ones(3, dtype=bool))
-    truth = imaging.Truth(np.array([0, 1, 2]), None, "label")
-    toy = manifest("a", "b", "c", thresholds={"c": 0.35})
+    seen = imaging.View((p,), np.ones(3, dtype=bool))
+    truth = imaging.Truth({0: np.array([0, 1, 2])}, None, "label")
+    toy = questions(manifest("a", "b", "c", thresholds={"c": 0.35}))
     found = {k: e.value for k, e in imaging.estimates(truth, seen, toy, samples=20).items()}
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["auc"] == pytest.approx((1 + 0.75 + 1) / 3)

@@ -32,7 +32,8 @@ def dialogues(tmp_path: Path) -> Path:
         ("weather", {}, "no benchmark 'weather'; there are acuity"),
         ("imaging", {}, "imaging needs --task"),
         ("department", {"stress": True}, "for imaging only"),
-        ("findings", {"task": "cxr_pneumonia"}, "for imaging only"),
+        ("findings", {"task": "cxr_pneumonia"}, "for imaging and foreign only"),
+        ("foreign", {}, "foreign needs --task"),
         ("disposition", {"text_only": True}, "for department only"),
     ],
 )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from serving.cli import app
 from tests.serving.api.test_batches import jsonl
-from tests.serving.batches.servers import ServerProcess
+from tests.serving.batches.servers import BatchServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -19,8 +19,8 @@ runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("batch") / "var")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchServer]:
+    process = BatchServer(tmp_path_factory.mktemp("batch") / "var")
     try:
         process.start()
         yield process
@@ -29,19 +29,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(autouse=True)
-def _key(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def _key(server: BatchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FENZHEN_KEY", server.key)
 
 
-def run(server: ServerProcess, *words: str, code: int = 0) -> str:
-    address = ["--server", f"http://127.0.0.1:{server.port}"]
+def run(server: BatchServer, *words: str, code: int = 0) -> str:
+    address = ["--server", server.url]
     done = runner.invoke(app, ["batch", *words, *address])
     assert done.exit_code == code, done.output
     return done.output
 
 
 def test_a_file_is_sent_followed_and_its_results_fetched(
-    server: ServerProcess, tmp_path: Path
+    server: BatchServer, tmp_path: Path
 ) -> None:
     file, to = tmp_path / "rows.jsonl", tmp_path / "results.jsonl"
     file.write_bytes(jsonl([{"text": "头痛三天"}, "no json", {"text": "咳嗽"}]))
@@ -62,7 +62,7 @@ def test_a_file_is_sent_followed_and_its_results_fetched(
     assert "no such batch" in run(server, "follow", batch, code=1)
 
 
-def test_a_batch_can_be_left_and_cancelled(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_batch_can_be_left_and_cancelled(server: BatchServer, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_bytes(jsonl([{"text": f"头痛{n}天"} for n in range(500)]))
     words = ("send", str(file), "--task", "triage", "--no-follow", "--json")
@@ -70,9 +70,7 @@ def test_a_batch_can_be_left_and_cancelled(server: ServerProcess, tmp_path: Path
     assert "cancelled" in run(server, "cancel", batch, code=1)
 
 
-def test_what_the_server_refuses_is_said_in_its_words(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_what_the_server_refuses_is_said_in_its_words(server: BatchServer, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_bytes(b"\n")
     assert "no row in it" in run(server, "send", str(file), "--task", "triage", code=1)
@@ -82,7 +80,7 @@ def test_what_the_server_refuses_is_said_in_its_words(
 
 
 def test_without_a_key_or_a_server_it_says_so(
-    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+    server: BatchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = runner.invoke(app, ["batch", "list", "--server", "http://127.0.0.1:1"])
     assert away.exit_code == 1

@@ -71,7 +71,10 @@ class HeadConfig(_Strict):
 
 
 class NetConfig(_Strict):
-    """See `training.imaging.net.SalientResNet`."""
+    """See `training.imaging.net.SalientResNet`.
+
+    `symmetry` 4: a picture turned by a quarter is the same picture (training.imaging.symmetry).
+    """
 
     widths: tuple[int, int, int, int] = (32, 64, 128, 192)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
@@ -82,6 +85,7 @@ class NetConfig(_Strict):
     pool_power: float = Field(ge=1, default=1.0)
     dropout: float = 0.2
     mixstyle: float = 0.5
+    symmetry: Literal[1, 4] = 1
 
 
 class OptimisationConfig(_Strict):

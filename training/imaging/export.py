@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from training.imaging.calibrate import Projection
 from training.imaging.config import ImagingConfig
 from training.imaging.net import SalientResNet
+from training.imaging.symmetry import bake
 
 Floats = npt.NDArray[np.float32]
 OPSET = 17
@@ -96,7 +97,8 @@ class ProjectionLayer(nn.Module):
 
 def export_onnx(net: ServedNet, config: ImagingConfig, path: Path) -> None:
     """Write `path` (one file, opset 17, dynamic batch axis), weights as int8."""
-    net.eval()
+    net = copy.deepcopy(net).eval()
+    bake(net)
     spec = config.preprocessing
     example: list[Tensor] = [torch.zeros(2, spec.channels, spec.size, spec.size)]
     inputs = ["image"]

@@ -51,11 +51,12 @@ class KindSet(_Strict):
 
 
 class StrangerSet(_Strict):
-    """Packed pictures of no known kind, in the folder given to `train`."""
+    """Packed pictures of no known kind, in the folder given to `train`, some sources left out."""
 
     label: str
     train: str
     dev: str
+    exclude: tuple[str, ...] = ()
 
 
 class KindsConfig(_Strict):
@@ -93,7 +94,11 @@ def train(
     views = evaluate.views_of(backend, learned.take(held), options.preprocessing, _VIEWS)
     logits = np.concatenate([view["logits"] for view in views.values()])
     labels = np.tile(learned.first[held], len(views))
-    temperature, _ = calibrate.fit_scaling(logits, labels)
+    temperature, bias = calibrate.fit_scaling(logits, labels)
+    # Biases go into the graph: softmax(logits / temperature) is then the whole calibration.
+    served.shift(bias.astype(np.float32))
+    export.export_onnx(served, options, folder / "model.onnx")
+    backend = OnnxBackend(folder / "model.onnx", threads=2)
     manifest = _manifest(config, temperature)
     inputs = preprocess_all(unseen.images, options.preprocessing)
     out = evaluate.run_backend(backend, inputs)
@@ -131,6 +136,8 @@ def read_kinds(
         with np.load(strangers_dir / name, allow_pickle=False) as packed:
             images, sources = packed["images"], packed["sources"]
         for image, source in zip(images, sources, strict=True):
+            if str(source) in config.strangers.exclude:
+                continue
             target.append((_square(Image.fromarray(image), size), config.strangers.label,
                            str(source)))  # fmt: skip
     return _gather(learned, config), _gather(unseen, config)

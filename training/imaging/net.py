@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.imaging.config import NetConfig
+from training.imaging.symmetry import over_turns, symmetrise
 
 
 class ClassifierOutput(NamedTuple):
@@ -81,10 +82,14 @@ class SalientResNet(nn.Module):
         self.stages = nn.ModuleList([plain.layer1, plain.layer2, plain.layer3, plain.layer4])
         if net.last_stride == 1:
             _keep_resolution(plain.layer4)
+        self.turned = net.symmetry == 4
+        if self.turned:
+            symmetrise(self.stem, channels)
+            symmetrise(self.stages, channels)
         self.mixstyle = MixStyle(net.mixstyle)
         self.dropout = nn.Dropout(net.dropout)
         self.heads, self.power = tuple(heads), net.pool_power
-        self.head = nn.Linear(net.widths[3], sum(self.heads))
+        self.head = nn.Linear(net.widths[3] // net.symmetry, sum(self.heads))
         self.context: nn.Module | None = None
         if context:
             self.context = nn.Sequential(
@@ -98,7 +103,7 @@ class SalientResNet(nn.Module):
             x = stage(x)
             if index < 2:
                 x = self.mixstyle(x)
-        features, share = self._pool(x)
+        features, share = self._pool(over_turns(x) if self.turned else x)
         logits = self.head(self.dropout(features))
         if self.context is not None and context is not None:
             logits = logits + self.context(context)

@@ -125,3 +125,13 @@ def test_at_most_two_in_a_hundred_real_pictures_are_flagged(name: str, data_dir:
         paths = [path for path in archive.namelist() if path.endswith((".jpg", ".jpeg", ".png"))]
         flagged = [path for path in paths[::4] if find_text(decode(archive.read(path)))]
     assert len(flagged) <= 0.02 * len(paths[::4]), flagged
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.6, 1.0, 1.5])
+def test_a_picture_full_of_marks_costs_no_more_than_its_marks(blur: float) -> None:
+    grain = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1024, 1024), np.uint8))
+    soft = np.asarray(grain.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32)
+    pixels = np.clip((soft - soft.mean()) / soft.std() * 0.25 + 0.5, 0, 1).astype(np.float32)
+    began = time.process_time()
+    find_text(DecodedImage(pixels, "png"))
+    assert time.process_time() - began < 3

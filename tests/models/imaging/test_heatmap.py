@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 from models.imaging.heatmap import layer_png, overlay_png
+from models.imaging.preprocess import SeenBox
+
+INNER = SeenBox(0.1, 0.9, 0.1, 0.9)
 
 
 def spot() -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -32,10 +35,10 @@ def test_the_layer_is_transparent_where_the_map_says_nothing() -> None:
 
 def test_the_layer_laid_over_the_film_is_the_overlay() -> None:
     film = np.linspace(0, 1, 200 * 160, dtype=np.float32).reshape(200, 160)
-    layer = pixels(layer_png((160, 200), spot(), margin=0.1))
+    layer = pixels(layer_png((160, 200), spot(), box=INNER))
     alpha = layer[..., 3:] / 255.0 * 0.6
     laid = np.rint(film[..., None] * 255.0) * (1 - alpha) + layer[..., :3] * alpha
-    assert np.abs(laid - pixels(overlay_png(film, spot(), margin=0.1))).max() <= 2
+    assert np.abs(laid - pixels(overlay_png(film, spot(), box=INNER))).max() <= 2
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,12 @@ def test_ranks_are_uniform_in_the_reference_square() -> None:
     np.testing.assert_allclose(np.quantile(ranks, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.01)
 
 
-def test_colour_arrays_are_not_accepted() -> None:
-    with pytest.raises(ValueError, match="grey"):
-        preprocess(np.zeros((5, 5, 3), np.float32), SPEC)
+def test_a_colour_picture_is_read_by_its_luminance_and_four_channels_are_none() -> None:
+    grey = scene()
+    colours = np.repeat(grey[..., None], 3, axis=2)
+    np.testing.assert_allclose(preprocess(colours, SPEC), preprocess(grey, SPEC), atol=1e-3)
+    with pytest.raises(ValueError, match="expected an image"):
+        preprocess(np.zeros((5, 5, 4), np.float32), SPEC)
 
 
 @pytest.mark.parametrize("name", sorted(STRESS))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pytest
+from PIL import Image
 
 from models.imaging.colour import constant_colour
-from models.imaging.preprocess import PreprocessSpec, preprocess
+from models.imaging.heatmap import layer_png
+from models.imaging.preprocess import PreprocessSpec, preprocess, seen_box
 from models.imaging.retina import cut_disc, disc_touches
 
 
@@ -51,3 +56,19 @@ def test_another_lamp_changes_nothing() -> None:
     yellow = skin * np.array([0.9, 0.8, 0.5], dtype=np.float32)
     np.testing.assert_allclose(constant_colour(skin), constant_colour(yellow), atol=2e-3)
     np.testing.assert_allclose(constant_colour(skin), constant_colour(skin * 0.5), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "spec", [RETINA, PreprocessSpec(mode="rgb", shape="centre", size=128, margin=0.0)]
+)
+def test_a_map_lies_over_the_part_that_was_seen(spec: PreprocessSpec) -> None:
+    plain, sick = eye(lesion=True), eye()
+    difference = np.abs(preprocess(plain, spec) - preprocess(sick, spec)).sum(axis=0)
+    box = seen_box(plain, spec)
+    layer = Image.open(io.BytesIO(layer_png((600, 400), difference, box=box, full_scale=1.0)))
+    drawn = np.asarray(layer)[..., 3] > 128
+    y, x = (float(np.mean(where)) for where in np.nonzero(drawn))
+    height, width = drawn.shape
+    true_y, true_x = np.nonzero((plain != sick).any(axis=2))
+    assert abs(y / height - true_y.mean() / 400) < 0.02
+    assert abs(x / width - true_x.mean() / 600) < 0.02

@@ -20,7 +20,7 @@ from tests.models.imaging.zips import pictures
 
 REPOSITORY = ModelRepository(allow_noncommercial=True)
 CHEST, PATCH = REPOSITORY.get("cxr_pneumonia"), REPOSITORY.get("ct_nodule")
-GATE = REPOSITORY.get("image_kind")
+GATE = REPOSITORY.get("image_kind_skin")
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +148,23 @@ def test_a_research_head_is_read_and_never_makes_the_opinion_undecided() -> None
     assert [(h.code, h.research_only) for h in result.also] == [("kind", True)]
     assert result.also[0].prediction_set == ("no_nodule", "nodule")
     assert result.prediction_set == ("no_nodule",)
+
+
+def test_numbers_that_are_none_get_no_opinion(gate: tuple[ImageKindTask, OnnxBackend]) -> None:
+    patch = np.random.default_rng(0).uniform(0, 1, (50, 50)).astype(np.float32)
+    request = ImagingRequest(DecodedImage(patch, "png"), kinds=np.array([0, 0, 1.0, 0, 0])[:5])
+    task = ImagingTask(PATCH.manifest)
+    features = np.full((1, PATCH.manifest.outputs[-2].shape[1]), np.nan, np.float32)
+    outputs = {"logits": np.array([[6.0, -6.0]], np.float32), "features": features}
+    result = task.finish(request, outputs)
+    assert result.abstained == ("out_of_distribution",)
+    assert result.probabilities == ()
+    unsure = ImagingTask(PATCH.manifest, gate[0])
+    broken = replace(request, kinds=np.full(len(GATE.manifest.labels), np.nan))
+    assert "wrong_kind" in unsure.refusals(broken)
+
+
+def test_two_ages_must_both_be_of_the_population() -> None:
+    image = DecodedImage(np.zeros((200, 200), np.float32), "dicom", DicomMetadata(age_years=5.5))
+    refused = ImagingTask(CHEST.manifest).refusals(ImagingRequest(image, age_years=6.4))
+    assert "age_outside_population" in refused

@@ -150,7 +150,10 @@ def test_a_zip_of_json_lines_is_read_file_after_file(api: Api) -> None:
 
 
 def test_each_image_of_a_zip_is_a_study_in_the_review_queue(api: Api) -> None:
-    table = "file,age_years,sex,label\na.png,3,female,pneumonia\nb.png,40,,normal\nd.png,-1,,x\n"
+    table = (
+        "file,age_years,sex,site,label\na.png,3,female,chest,pneumonia\nb.png,40,,,normal\n"
+        "d.png,-1,,,x\n"
+    )
     data = zipped(
         {
             "images/a.png": png(), "images/b.png": png(230, 230), "images/c.png": png(240, 230),
@@ -163,8 +166,11 @@ def test_each_image_of_a_zip_is_a_study_in_the_review_queue(api: Api) -> None:
     assert (ended["rows"], ended["done"], ended["failed"]) == (5, 3, 2)
     lines, _ = results(api, batch)
     assert [line["file"] for line in lines] == [f"images/{n}.png" for n in "abcde"]
-    ages = [decisions.get(api.services.db, line["decision_id"]).input for line in lines[:3]]
-    assert [age["age_years"] for age in ages] == [3, 40, None]
+    said = [decisions.get(api.services.db, line["decision_id"]).input for line in lines[:3]]
+    assert [one["age_years"] for one in said] == [3, 40, None]
+    assert [one["sex"] for one in said] == ["female", None, None]
+    assert [one["site"] for one in said] == ["chest", None, None]
+    assert lines[0]["results"][0]["sex"] == "female"
     assert "age_outside_population" in lines[1]["results"][0]["abstained"]
     assert "age_unknown" in lines[2]["results"][0]["abstained"]
     assert all(line["review_task_id"] for line in lines[:3])

@@ -20,6 +20,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 from sqlalchemy import func, select
 
+from models.imaging.deidentify import own_uid
 from serving import audit, decisions
 from serving.dicomweb.routing import route_task
 from serving.reviews import queue
@@ -27,7 +28,6 @@ from serving.storage import instances
 from serving.storage.codes import Reason, Role
 from serving.storage.installation import DICOM_UIDS, installation_secret
 from serving.storage.tables import Base
-from serving.uploads import own_uids
 from tests.serving.dicoms import SECRET, encoded, instance
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def place(dataset: FileDataset) -> str:
 
 def rows(live: Live) -> dict[str, int]:
     """How many rows every table has."""
-    with live.services.db.read() as session:
+    with live.db.read() as session:
         return {
             table.name: session.scalar(select(func.count()).select_from(table)) or 0
             for table in Base.metadata.sorted_tables
@@ -92,7 +92,7 @@ def rows(live: Live) -> dict[str, int]:
 
 
 def files(live: Live) -> list[Path]:
-    return sorted(p for p in live.services.settings.var.rglob("*") if p.is_file())
+    return sorted(p for p in live.var.rglob("*") if p.is_file())
 
 
 def kept_bytes(live: Live) -> bytes:
@@ -102,14 +102,14 @@ def kept_bytes(live: Live) -> bytes:
 
 def decision_of(live: Live, dataset: FileDataset) -> decisions.DecisionRecord:
     """The decision that an instance led to."""
-    _, own = own_uids(live.services, dataset.SOPInstanceUID)
-    held = instances.find(live.services.db, own)
+    own = own_uid(dataset.SOPInstanceUID, installation_secret(live.db, DICOM_UIDS))
+    held = instances.find(live.db, own)
     assert held is not None
-    return decisions.get(live.services.db, held.decision_id)
+    return decisions.get(live.db, held.decision_id)
 
 
 def reasons(live: Live, record: decisions.DecisionRecord) -> set[Reason]:
-    tasks = queue.worklist(live.services.db, limit=200).tasks
+    tasks = queue.worklist(live.db, limit=200).tasks
     return set(next(t.reasons for t in tasks if t.decision_id == record.id))
 
 
@@ -163,7 +163,7 @@ def test_a_chest_film_is_read_by_its_task_at_once_and_queued(live: Live) -> None
     record = decision_of(live, sent)
     stored: dict[str, Any] = dict(record.input)
     assert stored["task"] == "cxr_pneumonia"
-    assert record.models.keys() == {"cxr_pneumonia"}
+    assert record.models.keys() == {"cxr_pneumonia", "image_kind"}
     assert record.review_task_id
     assert Reason.IMAGING in reasons(live, record)
     kept = stored["images"][0]["instance"]
@@ -197,6 +197,8 @@ def test_the_console_shows_a_case_that_no_model_read(live: Live) -> None:
     sent = instance(modality="MG", body_part="BREAST", seed=24)
     stow(live, body(encoded(sent)))
     record = decision_of(live, sent)
+    images: Any = record.result["images"]
+    assert [image["abstained"] for image in images] == [["no_model"]]
     with httpx.Client(base_url=live.url, timeout=60) as browser:
         browser.post("/console/signin", data={"key": live.keys[Role.PHYSICIAN]})
         page = browser.get(f"/console/cases/{record.review_task_id}?lang=en")
@@ -414,7 +416,7 @@ def test_every_search_and_retrieval_is_audited(live: Live) -> None:
     url = place(sent)
     for path in ("/studies?limit=1", url, url + "/metadata", url + "/frames/1", url + "/rendered"):
         assert get(live, path).status_code == 200
-    events = audit.list_events(live.services.db, limit=5)
+    events = audit.list_events(live.db, limit=5)
     assert [event.action for event in reversed(events)] == [
         "dicom.searched", *["dicom.retrieved"] * 4,
     ]  # fmt: skip
@@ -561,10 +563,10 @@ def test_the_header_says_which_task_reads_an_instance(
 
 
 def test_the_key_of_the_uids_is_made_once_and_differs_between_installations(live: Live) -> None:
-    first = installation_secret(live.services.db, DICOM_UIDS)
+    first = installation_secret(live.db, DICOM_UIDS)
     assert len(first) == 32
-    assert installation_secret(live.services.db, DICOM_UIDS) == first
-    assert installation_secret(live.services.db, "another") != first
+    assert installation_secret(live.db, DICOM_UIDS) == first
+    assert installation_secret(live.db, "another") != first
 
 
 def test_a_client_is_told_when_its_study_was_not_kept(client: DICOMwebClient) -> None:

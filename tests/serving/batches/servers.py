@@ -1,13 +1,9 @@
-"""A real server in a process of its own that a test may kill."""
+"""A real server with a client that sends batches to it."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,80 +11,33 @@ from typing import Any
 
 import httpx
 
-from serving import users
 from serving.storage.codes import Role
-from serving.storage.database import Database
+from tests.servers import ServerProcess
 
-START_S = 600.0
 DEADLINE_S = 600.0
 
 
 @dataclass
-class ServerProcess:
-    """`fenzhen serve` on one folder, started as often as the test wants."""
+class BatchServer(ServerProcess):
+    """A server, the key of an administrator and a client that uses it."""
 
-    var: Path
-    settings: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    start_s: float = 600.0
+    key: str = field(init=False)
+    client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = int(found.getsockname()[1])
-        db = self.database()
-        db.migrate()
-        self.key = users.create(db, name="Owner", role=Role.ADMINISTRATOR).api_key
-        db.close()
+        self.key = self.add_user("Owner", Role.ADMINISTRATOR)
         self.client = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
+            base_url=self.url,
             headers={"Authorization": f"Bearer {self.key}"},
             timeout=60,
             # A server that is starved may close an idle connection just as it is used again.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
-    def database(self) -> Database:
-        """The server's own database."""
-        return Database(f"sqlite:///{self.var / 'fenzhen.sqlite3'}")
-
-    @property
-    def log(self) -> Path:
-        return self.var / "server.log"
-
-    def start(self) -> None:
-        """Start, and wait until it is ready."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "serving.cli", "serve"],
-                env=os.environ
-                | {"FENZHEN_VAR": str(self.var), "FENZHEN_PORT": str(self.port)}
-                | self.settings,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                if self.client.get("/health/ready").is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            assert self.process.poll() is None, self.log.read_text()[-2000:]
-            assert time.monotonic() < deadline, "the server was not ready in time"
-            time.sleep(0.1)
-
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; the exit status."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        status = self.process.wait(60)
-        self.process = None
-        return status
-
     def close(self) -> None:
         """End it however it stands."""
-        if self.process is not None:
-            self.end(signal.SIGKILL)
+        super().close()
         self.client.close()
 
     def send(self, data: bytes, task: str, kind: str) -> str:

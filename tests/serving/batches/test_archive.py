@@ -43,6 +43,48 @@ def test_files_are_read_in_the_order_of_the_archive_without_leftovers() -> None:
         assert stream.readline() == b"one"
 
 
+def unflagged(files: dict[str, bytes], encoding: str) -> bytes:
+    """An archive whose names are in that encoding and whose directory does not say so."""
+    names = [name.encode(encoding) for name in files]
+    stand_ins = [f"{n:x}".rjust(len(name), "_") for n, name in enumerate(names)]
+    data = archive(dict(zip(stand_ins, files.values(), strict=True)), zipfile.ZIP_STORED)
+    for stand_in, name in zip(stand_ins, names, strict=True):
+        data = data.replace(stand_in.encode(), name)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("影像/胸片.png", "utf-8"),
+        ("影像/胸片.png", "gbk"),
+        ("𠮷.png", "gb18030"),
+        ("été.png", "cp437"),
+    ],
+)
+def test_names_are_read_as_their_system_writes_them(name: str, encoding: str) -> None:
+    files = {name: b"one", "a": b"two"}
+    found = opened(unflagged(files, encoding))
+    assert {entry.name: found.read(entry.name, 10) for entry in found.entries} == files
+
+
+@pytest.mark.parametrize("name", ["影像/../胸片.png", "影像:胸片.png", "影像\\胸片.png"])
+def test_a_name_in_a_code_page_must_stay_inside_too(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        opened(unflagged({name: b"x"}, "gbk"))
+
+
+def test_a_byte_of_a_character_is_no_separator() -> None:
+    # The second byte of 乗 in GBK is that of a backslash.
+    assert opened(unflagged({"乗.png": b"x"}, "gbk")).entries[0].name == "乗.png"
+
+
+def test_a_name_that_is_not_the_utf_8_it_says_is_refused() -> None:
+    data = archive({"胸.png": b"x"})
+    with pytest.raises(UnsupportedMedia):
+        opened(data.replace("胸".encode(), b"\xff\xfe\xfd"))
+
+
 def link() -> dict[str | zipfile.ZipInfo, bytes]:
     info = zipfile.ZipInfo("a.png")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16

@@ -21,7 +21,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.serving.api.test_batches import ZIP
-from tests.serving.batches.servers import ServerProcess
+from tests.serving.batches.servers import BatchServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -59,7 +59,7 @@ def _batch() -> bytes:
 
 
 def test_a_thousand_studies_leave_memory_as_it_was(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path / "var")
+    server = BatchServer(tmp_path / "var")
     try:
         server.start()
         batch = server.send(_batch(), "cxr_pneumonia", ZIP)

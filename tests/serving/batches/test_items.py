@@ -10,7 +10,8 @@ import pytest
 
 from serving.batches.items import Form, Item, Reading, count, items
 from serving.errors import FenzhenError, InvalidInput, PayloadTooLarge, UnsupportedMedia
-from tests.serving.batches.test_archive import archive
+from serving.imaging_records import Patient
+from tests.serving.batches.test_archive import archive, unflagged
 
 JSONL = Reading(Form.JSONL, images=False, row_bytes=100, rows=5, unpacked_bytes=1_000_000)
 LINES = Reading(Form.ZIP, images=False, row_bytes=100, rows=5, unpacked_bytes=1_000_000)
@@ -47,15 +48,20 @@ def test_a_line_of_64_megabytes_is_never_held() -> None:
     assert [item.data for item in found] == [b"", b"{}"]
 
 
-def test_images_have_the_age_of_their_line_with_or_without_their_folder() -> None:
-    table = "file,age_years,sex,label\nb.png,4.5,female,1\nimages/a.png,2,,0\nc.png,,male,0\n"
+def test_images_have_the_patient_of_their_line_with_or_without_their_folder() -> None:
+    table = (
+        "file,age_years,sex,site,label\nb.png,4.5,Female,Lower extremity,1\n"
+        "images/a.png,2,,,0\nc.png,,male,,0\n"
+    )
     names = ("images/a.png", "images/b.png", "images/c.png", "images/d.png")
     data = archive({"labels.csv": table.encode(), **{name: name.encode() for name in names}})
     found = read(data, IMAGES)
-    assert [(item.number, item.file, item.age_years) for item in found] == [
-        (1, "images/a.png", 2), (2, "images/b.png", 4.5), (3, "images/c.png", None),
-        (4, "images/d.png", None),
-    ]  # fmt: skip
+    assert [(item.number, item.file, item.patient) for item in found] == [
+        (1, "images/a.png", Patient(2)),
+        (2, "images/b.png", Patient(4.5, "female", "lower extremity")),
+        (3, "images/c.png", Patient(None, "male")),
+        (4, "images/d.png", Patient()),
+    ]
     assert [item.data for item in found] == [name.encode() for name in names]
 
 
@@ -64,7 +70,22 @@ def test_an_impossible_age_is_its_own_images_problem_only(value: str) -> None:
     table = f"file,age_years\na.png,{value}\nb.png,3\n"
     found = read(archive({"a.png": b"", "b.png": b"", "patients.csv": table.encode()}), IMAGES)
     assert isinstance(found[0].fault, InvalidInput)
-    assert found[1].age_years == 3
+    assert found[1].patient.age_years == 3
+
+
+@pytest.mark.parametrize(("column", "value"), [("sex", "unknown"), ("site", "somewhere")])
+def test_an_unknown_word_is_its_own_images_problem_only(column: str, value: str) -> None:
+    table = f"file,{column}\na.png,{value}\nb.png,\n"
+    found = read(archive({"a.png": b"", "b.png": b"", "patients.csv": table.encode()}), IMAGES)
+    assert isinstance(found[0].fault, InvalidInput)
+    assert [error.pointer for error in found[0].fault.errors] == [f"/{column}"]
+    assert found[1].fault is None
+
+
+def test_an_archive_of_a_chinese_windows_matches_its_table() -> None:
+    table = "file,age_years\n胸片.png,3\n".encode("gbk")
+    found = read(unflagged({"images/胸片.png": b"x", "patients.csv": table}, "gbk"), IMAGES)
+    assert [(item.file, item.patient.age_years) for item in found] == [("images/胸片.png", 3)]
 
 
 @pytest.mark.parametrize(

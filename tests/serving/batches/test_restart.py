@@ -14,7 +14,7 @@ from serving.audit import verify
 from serving.storage.tables import BatchItemRow, DecisionRow, ReviewTaskRow
 from tests.serving.api.test_batches import LINES, ZIP, jsonl
 from tests.serving.api.test_imaging import png
-from tests.serving.batches.servers import ServerProcess
+from tests.serving.batches.servers import BatchServer
 from tests.serving.batches.test_archive import archive
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -24,14 +24,14 @@ SECRET = "秘密的头痛"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "var")
+def server(tmp_path: Path) -> Iterator[BatchServer]:
+    process = BatchServer(tmp_path / "var")
     yield process
     process.close()
 
 
 def test_batches_go_on_after_a_kill_and_after_a_stop_and_each_row_is_decided_once(
-    server: ServerProcess,
+    server: BatchServer,
 ) -> None:
     server.start()
     lines = [{"text": f"{SECRET}{n}天"} for n in range(TEXTS - 1)] + ["no json"]
@@ -57,7 +57,7 @@ def test_batches_go_on_after_a_kill_and_after_a_stop_and_each_row_is_decided_onc
     _each_row_is_decided_once(server)
 
 
-def _each_row_is_decided_once(server: ServerProcess) -> None:
+def _each_row_is_decided_once(server: BatchServer) -> None:
     db = server.database()
     with db.read() as session:
         inputs = {row.id: row.input for row in session.scalars(select(DecisionRow))}

@@ -7,8 +7,11 @@ from typing import get_args
 
 from pydicom.sr.codedict import codes
 
-from models.imaging.opinion import Abstention
-from serving.reports import concepts
+from models.imaging.opinion import ABSTENTIONS, Abstention
+from models.imaging.quality import QualityCode
+from serving.reports import concepts, wording
+
+IMAGING_PAGE = (Path(__file__).resolve().parents[3] / "docs" / "imaging.md").read_text("utf-8")
 
 
 def test_private_codes_fit_the_oldest_readers() -> None:
@@ -24,8 +27,7 @@ def test_a_label_without_a_standard_code_is_ours_and_never_dressed_as_snomed() -
 
 
 def test_every_private_code_is_documented() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs" / "imaging.md").read_text("utf-8")
-    assert [code for code in concepts.concepts().private if f"`{code}`" not in page] == []
+    assert [code for code in concepts.concepts().private if f"`{code}`" not in IMAGING_PAGE] == []
 
 
 def test_a_label_of_another_task_does_not_borrow_a_code() -> None:
@@ -43,6 +45,19 @@ def test_a_long_or_odd_name_becomes_a_meaning_that_fits() -> None:
     assert concepts.label("t", "x", " ").meaning == "t:x"
 
 
-def test_every_reason_for_no_opinion_has_a_code() -> None:
-    found = {concepts.abstention(reason).code for reason in get_args(Abstention)}
-    assert len(found) == len(get_args(Abstention))
+def test_every_reason_for_no_opinion_has_its_words_a_code_and_a_place_in_the_docs() -> None:
+    reasons = get_args(Abstention)
+    assert ABSTENTIONS.keys() == set(reasons)
+    assert all(words["zh"] and words["en"] for words in ABSTENTIONS.values())
+    assert [concepts.abstention(reason).code for reason in reasons] == [
+        f"abstained:{reason}" for reason in reasons
+    ]
+    assert [reason for reason in reasons if f"`{reason}`" not in IMAGING_PAGE] == []
+
+
+def test_every_issue_of_a_picture_has_a_meaning_in_words_and_a_place_in_the_docs() -> None:
+    for issue in get_args(QualityCode):
+        concept = concepts.quality(issue, wording.quality_name(issue)["en"])
+        assert concept.code == f"quality:{issue}"
+        assert concept.meaning != issue, "the bare code says that words are missing"
+        assert f"`{issue}`" in IMAGING_PAGE

@@ -191,7 +191,7 @@ def test_the_same_decision_gives_the_same_bytes() -> None:
 
 
 def test_a_study_that_no_model_read_claims_no_ai() -> None:
-    unread = refused(task="none", model_version=0, abstained=("wrong_kind",))
+    unread = refused(task="none", model_version=0, abstained=("no_model",))
     of = study(None, unread, models={})
     assert resources(of, "Observation") == resources(of, "Device") == []
     assert "meta" not in built(of)

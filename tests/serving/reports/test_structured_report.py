@@ -226,7 +226,7 @@ def test_a_hostile_name_or_comment_never_breaks_the_report(name: str) -> None:
 
 
 def test_a_study_that_no_model_read_claims_no_ai() -> None:
-    unread = refused(task="none", model_version=0, abstained=("wrong_kind",))
+    unread = refused(task="none", model_version=0, abstained=("no_model",))
     report = read(study(None, unread, models={}))
     said = "\n".join(texts(report))
     assert "No model has analysed these pictures." in said
