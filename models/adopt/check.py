@@ -34,7 +34,7 @@ _DTYPES: Mapping[str, str] = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64",
     "tensor(int32)": "int32", "tensor(uint8)": "uint8", "tensor(bool)": "bool",
 }  # fmt: skip
-_ANY_NAME = frozenset({"acuity", "imaging"})
+_ANY_NAME = frozenset({"acuity", "image_kind", "imaging"})
 """Tasks with several models. A model of any other task is only ever found under its task's name."""
 
 

@@ -163,7 +163,7 @@ def test_a_chest_film_is_read_by_its_task_at_once_and_queued(live: Live) -> None
     record = decision_of(live, sent)
     stored: dict[str, Any] = dict(record.input)
     assert stored["task"] == "cxr_pneumonia"
-    assert record.models.keys() == {"cxr_pneumonia", "image_kind"}
+    assert record.models.keys() == {"cxr_pneumonia", "image_kind_skin"}
     assert record.review_task_id
     assert Reason.IMAGING in reasons(live, record)
     kept = stored["images"][0]["instance"]
