@@ -14,25 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.classes import class_scores, confusion
-from eval.estimates import SAMPLES, Estimate, Rows, bootstrapped
+from eval.estimates import SAMPLES, Estimate, bootstrapped
 from eval.progress import track
 from eval.readers import ImageSet
 from eval.result import BenchmarkError, Details, Miss, Scored
 from eval.training_sets import learned_from
 from models.backends.onnx import OnnxBackend
 from models.imaging.decode import DecodedImage, colour_spread
+from models.imaging.judged import Judged, joint_accuracy, statistics
 from models.imaging.questions import Question
 from models.imaging.stress import STRESS, apply_stress
 from models.manifest import Manifest
-from models.metrics import (
-    Statistic,
-    auc,
-    balanced_accuracy,
-    expected_calibration_error,
-    macro_auc,
-    quadratic_kappa,
-    sensitivity_specificity,
-)
 from models.repository import ModelRepository
 from models.tasks.image_kind import ImageKindTask, best_gate
 from models.tasks.imaging import ImagingRequest, ImagingTask
@@ -235,48 +227,15 @@ def estimates(
     truth: Truth, seen: View, asked: Sequence[Question], *, samples: int = SAMPLES
 ) -> dict[str, Estimate]:
     """Every metric with a bootstrap interval over patients where the set names them."""
-    question, labels, p = asked[0], truth.labels[0], seen.probabilities[0]
-    answer, point = question.answers(p), question.point
-    best, claimed = p.argmax(axis=1), p.max(axis=1)
-
-    def area(rows: Rows) -> float:
-        if p.shape[1] == 2:
-            index = 1 if point is None else point.labels[0]
-            return auc(labels[rows] == index, p[rows, index])
-        return macro_auc(labels[rows], p[rows])
-
-    def rate(which: int) -> Statistic:
-        def statistic(rows: Rows) -> float:
-            if point is None:
-                return float(np.nan)
-            positive = np.isin(labels[rows], point.labels)
-            return sensitivity_specificity(positive, point.score(p[rows]), point.threshold)[which]
-
-        return statistic
-
-    statistics: dict[str, Statistic] = {
-        "auc": area,
-        "accuracy": lambda rows: float(np.mean(answer[rows] == labels[rows])),
-        "balanced_accuracy": lambda rows: balanced_accuracy(labels[rows], answer[rows]),
-        "sensitivity": rate(0),
-        "specificity": rate(1),
-        "ece": lambda rows: expected_calibration_error(best[rows] == labels[rows], claimed[rows]),
-    }
-    if len(question.labels) > 2:
-        statistics["quadratic_kappa"] = lambda rows: quadratic_kappa(labels[rows], answer[rows])
-    deciding = [i for i in truth.labels if not asked[i].research_only]
-    if len(deciding) > 1:
-        right = np.ones(len(labels), dtype=bool)
-        for i in deciding:
-            right &= asked[i].answers(seen.probabilities[i]) == truth.labels[i]
-        statistics["joint_accuracy"] = lambda rows: float(np.mean(right[rows]))
-    if question.conformal is not None:
-        covered = question.sets(p)[np.arange(len(labels)), labels]
-        statistics["set_coverage"] = lambda rows: float(np.mean(covered[rows]))
-    statistics["answered"] = lambda rows: float(np.mean(seen.answered[rows]))
+    judged = [Judged(asked[i], truth.labels[i], seen.probabilities[i]) for i in truth.labels]
+    found = statistics(judged[0])
+    joint = joint_accuracy(judged)
+    if joint is not None:
+        found["joint_accuracy"] = joint
+    found["answered"] = lambda rows: float(np.mean(seen.answered[rows]))
     return {
-        name: bootstrapped(statistic, len(labels), groups=truth.groups, samples=samples)
-        for name, statistic in statistics.items()
+        name: bootstrapped(statistic, len(truth.labels[0]), groups=truth.groups, samples=samples)
+        for name, statistic in found.items()
     }
 
 

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.imaging import colour, retina
+from models.imaging.resize import resized
 
 FloatImage = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -149,22 +150,6 @@ def frame(image: FloatImage, spec: PreprocessSpec) -> FloatImage:
         top, left = (height - side) // 2, (width - side) // 2
         image = image[top : top + side, left : left + side]
     return _cut_margin(image, spec.margin)
-
-
-def resized(image: FloatImage, size: int) -> FloatImage:
-    """Float pixels [H, W] or [H, W, 3] as a square of that side, the aspect ratio not kept."""
-    # reducing_gap keeps the cost of a 10-megapixel radiograph at a few milliseconds.
-    planes = image[..., None] if image.ndim == 2 else image
-    squares = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(planes[..., c]), mode="F").resize(
-                (size, size), Image.Resampling.BILINEAR, reducing_gap=3.0
-            ),
-            dtype=np.float32,
-        )
-        for c in range(planes.shape[2])
-    ]
-    return squares[0] if image.ndim == 2 else np.stack(squares, axis=-1)
 
 
 def _thinned(pixels: Pixels, size: int) -> FloatImage:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from models.imaging.resize import resized
+
 FloatImage = npt.NDArray[np.float32]
 
 _DARK = 0.08
@@ -25,7 +27,7 @@ _LIMIT = np.float32(3.0)
 def standardise(image: FloatImage, size: int) -> FloatImage:
     """Colours [H, W, 3] in 0..1 -> [3, size, size], each pixel less its surroundings, disc only."""
     disc = cut_disc(image)
-    square = _resize(disc, size)
+    square = resized(disc, size)
     weight = _inner((square.max(axis=2) > _DARK) & _circle(size))
     near = _smooth(weight, _SURROUND, size) + 1e-3
     out = np.empty((3, size, size), dtype=np.float32)
@@ -76,18 +78,6 @@ def disc_touches(rgb: npt.NDArray[np.uint8]) -> int:
     lit = rgb[::step, ::step].max(axis=2) > _DARK * 255
     edges = (lit[0], lit[-1], lit[:, 0], lit[:, -1])
     return sum(float(edge.mean()) > 0.6 for edge in edges)
-
-
-def _resize(image: FloatImage, size: int) -> FloatImage:
-    planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(image[..., c]), mode="F").resize(
-                (size, size), Image.Resampling.BILINEAR, reducing_gap=3.0
-            )
-        )
-        for c in range(3)
-    ]
-    return np.stack(planes, axis=-1)
 
 
 def _smooth(plane: FloatImage, coarse: int, size: int) -> FloatImage:

@@ -96,6 +96,11 @@ class ImagingTask:
 
     def refusals(self, request: ImagingRequest) -> tuple[Abstention, ...]:
         """Why this patient or picture must not be scored; empty when it may."""
+        return self._refusals(request, self._quality(request))
+
+    def _refusals(
+        self, request: ImagingRequest, quality: tuple[QualityIssue, ...]
+    ) -> tuple[Abstention, ...]:
         population, metadata = self._manifest.population, request.image.metadata
         found: list[Abstention] = [*self._age_refusals(request)]
         surprise = self._surprise(request)
@@ -111,7 +116,7 @@ class ImagingTask:
             found.append("wrong_view")
         if metadata.burned_in:
             found.append("burned_in_text")
-        if any(issue.fatal for issue in self._quality(request)):
+        if any(issue.fatal for issue in quality):
             found.append("unfit_image")
         return tuple(found)
 
@@ -149,7 +154,8 @@ class ImagingTask:
 
     def finish(self, request: ImagingRequest, outputs: Tensors | None) -> ImagingResult:
         """The opinion; `outputs` None where `refusals` forbade a score."""
-        abstained = list(self.refusals(request))
+        quality = self._quality(request)
+        abstained = list(self._refusals(request, quality))
         opinions: list[HeadOpinion] = []
         score = self.out_of_distribution(request, outputs)
         if outputs is not None and not abstained:
@@ -185,7 +191,7 @@ class ImagingTask:
             ood_threshold=None if score is None else 1.0,
             quality=tuple(
                 Quality(code=i.code, value=round(i.value, 4), limit=i.limit, fatal=i.fatal)
-                for i in self._quality(request)
+                for i in quality
             ),
             warnings=_warnings(request.image),
         )

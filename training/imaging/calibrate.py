@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.calibration import softmax
+
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
 Truth = npt.NDArray[np.bool_]
@@ -35,7 +37,7 @@ def fit_scaling(logits: Floats, labels: npt.NDArray[np.int64]) -> tuple[float, D
     theta = np.concatenate([[1.0], np.zeros(count - 1)])
     ridge = 1e-4 * np.eye(count)
     for _ in range(60):
-        p = _softmax(np.einsum("ncp,p->nc", slopes, theta))
+        p = softmax(np.einsum("ncp,p->nc", slopes, theta))
         gradient = np.einsum("nc,ncp->p", p - onehot, slopes) / len(z) + ridge @ theta
         mean = np.einsum("nc,ncp->np", p, slopes)
         second = np.einsum("nc,ncp,ncq->pq", p, slopes, slopes) - mean.T @ mean
@@ -46,12 +48,6 @@ def fit_scaling(logits: Floats, labels: npt.NDArray[np.int64]) -> tuple[float, D
     slope = max(float(theta[0]), 1e-3)
     bias = np.concatenate([[0.0], theta[1:]]) / slope
     return 1.0 / slope, np.asarray(bias, dtype=np.float64)
-
-
-def _softmax(z: Doubles) -> Doubles:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    out: Doubles = e / e.sum(axis=1, keepdims=True)
-    return out
 
 
 def choose_threshold(

@@ -31,7 +31,6 @@ class DataConfig(_Strict):
     held_out_fraction: float = Field(gt=0, lt=0.5, default=0.12)
     held_out_seed: int = 7
     folds: int = Field(ge=0, default=0)
-    subgroups: tuple[str, ...] = ()
 
 
 class HeadConfig(_Strict):

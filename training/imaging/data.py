@@ -19,7 +19,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.imaging.context import encode_context
-from models.imaging.preprocess import PreprocessSpec, preprocess, resized, to_unit_float
+from models.imaging.preprocess import PreprocessSpec, preprocess, to_unit_float
+from models.imaging.resize import resized
 from models.imaging.retina import cut_disc
 from models.imaging.stress import apply_stress
 from training.imaging.config import ImagingConfig
@@ -152,8 +153,8 @@ def working_copies(images: Images, size: int) -> Images:
     if factor >= 1:
         return images
     target = (round(width * factor), round(height * factor))
-    resized = [Image.fromarray(i).resize(target, Image.Resampling.BILINEAR) for i in images]
-    return np.stack([np.asarray(image, dtype=np.uint8) for image in resized])
+    copies = [Image.fromarray(i).resize(target, Image.Resampling.BILINEAR) for i in images]
+    return np.stack([np.asarray(image, dtype=np.uint8) for image in copies])
 
 
 def split_by_group(

@@ -7,28 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models.backends import Backend
 from models.calibration import ood_score
+from models.imaging.judged import Judged, joint_accuracy, statistics
 from models.imaging.preprocess import PreprocessSpec
 from models.imaging.questions import Question
 from models.imaging.stress import STRESS
 from models.imaging.subgroups import subgroups_of
 from models.manifest import Manifest, Metric
-from models.metrics import (
-    Interval,
-    Statistic,
-    balanced_accuracy,
-    bootstrap_interval,
-    expected_calibration_error,
-    macro_auc,
-    quadratic_kappa,
-    sensitivity_specificity,
-)
+from models.metrics import Interval, Statistic, bootstrap_interval
 from training.imaging.data import LabelledImages, preprocess_all
 
 Floats = npt.NDArray[np.float32]
@@ -75,19 +66,6 @@ def views_of(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Truth [N] and calibrated probabilities [N, C] of one question in one view."""
-
-    question: Question
-    labels: Rows
-    probabilities: npt.NDArray[np.float64]
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Judged:
-        """Some rows."""
-        return Judged(self.question, self.labels[rows], self.probabilities[rows])
-
-
 def judged(question: Question, number: int, outputs: Outputs, data: LabelledImages) -> Judged:
     """The rows whose label is known for head `number`."""
     labels = data.labels[:, number]
@@ -95,32 +73,12 @@ def judged(question: Question, number: int, outputs: Outputs, data: LabelledImag
     return Judged(question, labels[known], question.probabilities(outputs)[known])
 
 
-def statistics(seen: Judged) -> dict[str, Statistic]:
-    """Every metric as a function of rows."""
-    question, labels, p = seen.question, seen.labels, seen.probabilities
-    answers, best, claimed = question.answers(p), p.argmax(axis=1), p.max(axis=1)
-    inside = question.sets(p)
-    covered = inside[np.arange(len(labels)), labels]
-    found: dict[str, Statistic] = {
-        "auc": lambda rows: macro_auc(labels[rows], p[rows]),
-        "accuracy": lambda rows: float(np.mean(answers[rows] == labels[rows])),
-        "balanced_accuracy": lambda rows: balanced_accuracy(labels[rows], answers[rows]),
-        "ece": lambda rows: expected_calibration_error(best[rows] == labels[rows], claimed[rows]),
-        "set_coverage": lambda rows: float(np.mean(covered[rows])),
-        "set_size": lambda rows: float(np.mean(inside[rows].sum(axis=1))),
-    }
-    if len(question.labels) > 2:
-        found["quadratic_kappa"] = lambda rows: quadratic_kappa(labels[rows], answers[rows])
-    point = question.point
-    if point is not None:
-        positive, score = np.isin(labels, point.labels), point.score(p)
-
-        def rate(which: int) -> Statistic:
-            return lambda rows: sensitivity_specificity(
-                positive[rows], score[rows], point.threshold
-            )[which]
-
-        found |= {"sensitivity": rate(0), "specificity": rate(1)}
+def _statistics(seen: Judged) -> dict[str, Statistic]:
+    """What a manifest holds of a question: nothing that was not measured, and the sets' size."""
+    sizes = seen.question.sets(seen.probabilities).sum(axis=1)
+    found = statistics(seen) | {"set_size": lambda rows: float(np.mean(sizes[rows]))}
+    if seen.question.point is None:
+        del found["sensitivity"], found["specificity"]
     return found
 
 
@@ -165,7 +123,7 @@ def report(
         key = "dev" if name == AS_IS else f"dev/{name}"
         seen = judged(asked[0], 0, outputs, data)
         count = samples if name == AS_IS else min(samples, 300)
-        found[key] = measured(statistics(seen), patients, samples=count)
+        found[key] = measured(_statistics(seen), patients, samples=count)
         if manifest.ood is not None and "features" in outputs:
             far = ood_score(outputs["features"], manifest.ood) > manifest.ood.threshold
             found[key]["out_of_distribution"] = Metric(value=round(float(far.mean()), 4))
@@ -174,14 +132,14 @@ def report(
         known = np.flatnonzero(data.labels[:, number] >= 0)
         seen = judged(question, number, plain, data)
         found[f"dev/head/{question.code}"] = measured(
-            statistics(seen), patients[known], samples=samples
+            _statistics(seen), patients[known], samples=samples
         )
-    deciding = [i for i, question in enumerate(asked) if not question.research_only]
-    if len(deciding) > 1:
-        right = np.ones(len(data), dtype=bool)
-        for i in deciding:
-            right &= asked[i].answers(asked[i].probabilities(plain)) == data.labels[:, i]
-        joint: Statistic = lambda rows: float(np.mean(right[rows]))  # noqa: E731
+    joint = joint_accuracy(
+        judged(question, number, plain, data)
+        for number, question in enumerate(asked)
+        if not question.research_only
+    )
+    if joint is not None:
         found["dev"] |= measured({"joint_accuracy": joint}, patients, samples=samples)
     return found | subgroups(asked[0], plain, data, patients, samples=min(samples, 300))
 
@@ -202,7 +160,7 @@ def subgroups(
         if len(rows) < _SMALLEST_GROUP:
             continue
         index = np.array(rows, dtype=np.int64)
-        part = measured(statistics(everyone.take(index)), patients[index], samples=samples)
+        part = measured(_statistics(everyone.take(index)), patients[index], samples=samples)
         kept = {"images": Metric(value=float(len(rows)))}
         kept |= {n: part[n] for n in part if n in ("auc", "balanced_accuracy", "sensitivity",
                                                    "specificity")}  # fmt: skip

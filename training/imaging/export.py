@@ -20,8 +20,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from models.imaging.questions import LOGITS
 from training.imaging.calibrate import Projection
-from training.imaging.config import ImagingConfig
+from training.imaging.config import HeadConfig, ImagingConfig
 from training.imaging.net import SalientResNet
 from training.imaging.symmetry import bake
 
@@ -32,7 +33,13 @@ _MIN_SMALL_ELEMENTS = 256
 
 def output_names(config: ImagingConfig) -> tuple[str, ...]:
     """The graph's outputs: the first head's logits, further heads', features, maps."""
-    return ("logits", *(f"logits_{head.code}" for head in config.heads[1:]), "features", "saliency")
+    logits = (logits_name(number, head) for number, head in enumerate(config.heads))
+    return (*logits, "features", "saliency")
+
+
+def logits_name(number: int, head: HeadConfig) -> str:
+    """The output that holds a head's logits."""
+    return LOGITS if number == 0 else f"{LOGITS}_{head.code}"
 
 
 class ServedNet(nn.Module):

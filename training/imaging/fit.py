@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from models.calibration import softmax
 from models.imaging.preprocess import preprocess
 from models.metrics import macro_auc
 from training.imaging import launch, losses
@@ -225,8 +226,8 @@ class Fitter:
         found = {
             name: losses.log_loss((z + bias) / temperature, labels) for name, z in logits.items()
         }
-        areas = {name: macro_auc(labels, losses.softmax(z)) for name, z in logits.items()}
-        answers = losses.softmax((logits["as_is"] + bias) / temperature)
+        areas = {name: macro_auc(labels, softmax(z)) for name, z in logits.items()}
+        answers = softmax((logits["as_is"] + bias) / temperature)
         worst = max(found.values())
         scores = {
             "score": -0.5 * (float(np.mean(list(found.values()))) + worst),

@@ -11,11 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.calibration import softmax as _softmax
 from training.imaging.config import HeadConfig, ImagingConfig
 from training.imaging.net import SalientResNet
-
-Doubles = npt.NDArray[np.float64]
 
 
 def targets(labels: Tensor, head: HeadConfig, smoothing: float) -> Tensor:
@@ -74,11 +71,6 @@ def total(
             part = -(taught_by[i] * log_p).sum(dim=1).mean() * heat**2
         loss = loss + head.loss_weight * part
     return loss
-
-
-def softmax(logits: npt.NDArray[np.floating]) -> Doubles:
-    """Probabilities [N, C]."""
-    return _softmax(logits, 1.0)
 
 
 def log_loss(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:

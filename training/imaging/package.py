@@ -112,17 +112,16 @@ def _pooled(
     members: Sequence[SalientResNet], config: ImagingConfig, inputs: Floats, context: Floats | None
 ) -> Floats:
     """The members' pooled features side by side [N, D], of the graph as it is exported."""
-    return _run_exported(export.ServedNet(members), config, inputs, context)["features"]
+    backend = _exported(export.ServedNet(members), config)
+    return evaluate.run_backend(backend, inputs, context)["features"]
 
 
-def _run_exported(
-    net: export.ServedNet, config: ImagingConfig, inputs: Floats, context: Floats | None
-) -> Outputs:
+def _exported(net: export.ServedNet, config: ImagingConfig) -> OnnxBackend:
+    """The network as its exported file computes it; the file itself is not kept."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export.export_onnx(net, config, path)
-        backend = OnnxBackend(path, threads=config.optimisation.threads or 2)
-        return evaluate.run_backend(backend, inputs, context)
+        return OnnxBackend(path, threads=config.optimisation.threads or 2)
 
 
 def _views(
@@ -138,17 +137,14 @@ def _views(
     else:
         judges = [([m], rows) for m, rows in zip(trained.members, trained.held_out, strict=True)]
         projection = None
-    parts: dict[str, list[Outputs]] = {name: [] for name in names}
+    parts = []
     for members, rows in judges:
-        net, part = export.ServedNet(members, projection), full.take(rows)
-        context = part.context if config.context else None
-        for name in names:
-            stress = None if name == AS_IS else name
-            inputs = preprocess_all(part.images, config.preprocessing, stress)
-            parts[name].append(_run_exported(net, config, inputs, context))
+        backend = _exported(export.ServedNet(members, projection), config)
+        part, spec = full.take(rows), config.preprocessing
+        parts.append(evaluate.views_of(backend, part, spec, names, context=config.context))
     return {
-        name: {key: np.concatenate([p[key] for p in found]) for key in found[0]}
-        for name, found in parts.items()
+        name: {key: np.concatenate([p[name][key] for p in parts]) for key in parts[0][name]}
+        for name in names
     }
 
 
@@ -180,7 +176,7 @@ class Scaling:
 def _scaling(
     head: HeadConfig, number: int, seen: dict[str, Outputs], unseen: LabelledImages
 ) -> Scaling:
-    key = "logits" if number == 0 else f"logits_{head.code}"
+    key = export.logits_name(number, head)
     labels = unseen.labels[:, number]
     known = labels >= 0
     logits = np.concatenate([outputs[key][known] for outputs in seen.values()])
@@ -191,7 +187,7 @@ def _scaling(
 def _shifted(outputs: Outputs, config: ImagingConfig, scaled: Sequence[Scaling]) -> Outputs:
     out = dict(outputs)
     for number, (head, scaling) in enumerate(zip(config.heads, scaled, strict=True)):
-        key = "logits" if number == 0 else f"logits_{head.code}"
+        key = export.logits_name(number, head)
         out[key] = (outputs[key] + scaling.bias).astype(np.float32)
     return out
 
@@ -255,7 +251,7 @@ def _head(
     full: LabelledImages,
 ) -> Head:
     head, scaling, options = config.heads[number], scaled[number], config.operating
-    key = "logits" if number == 0 else f"logits_{head.code}"
+    key = export.logits_name(number, head)
     labels = unseen.labels[:, number]
     known = labels >= 0
     by_view = {
