@@ -148,12 +148,16 @@ def imaging(
     as_json: AsJson = False,
 ) -> None:
     """Train, calibrate and export an image classifier."""
+    from training.imaging.errors import CannotTrain
     from training.imaging.train import train
 
     config = CONFIGS / f"{task}.yaml"
     if not config.is_file():
         raise fail(f"no imaging task {task}")
-    report(train(config, data_dir, out_dir, resume=resume), as_json)
+    try:
+        report(train(config, data_dir, out_dir, resume=resume), as_json)
+    except CannotTrain as error:
+        raise fail(str(error)) from error
 
 
 @app.command("image-kind")
@@ -170,8 +174,12 @@ def image_kind(
     as_json: AsJson = False,
 ) -> None:
     """Train and export the gate that tells kinds of pictures apart."""
+    from training.imaging.errors import CannotTrain
     from training.imaging.kinds import train
 
     if not (strangers / "train.npz").is_file():
         raise fail(f"no pictures in {strangers}: python -m training.imaging.strangers makes them")
-    report(train(config, data_dir, strangers, out_dir, resume=resume), as_json)
+    try:
+        report(train(config, data_dir, strangers, out_dir, resume=resume), as_json)
+    except CannotTrain as error:
+        raise fail(str(error)) from error

@@ -14,13 +14,13 @@ FloatImage = npt.NDArray[np.float32]
 _MINKOWSKI = 6.0
 # Mean and spread of dermoscopic pictures after the division, about.
 _WHITE = 0.8
-_MEAN, _SPREAD = np.float32(0.6), np.float32(0.2)
+MEAN, SPREAD = np.float32(0.6), np.float32(0.2)
 
 
 def standardise(image: FloatImage) -> FloatImage:
     """Colours [S, S, 3] in 0..1 -> [3, S, S], about zero mean and unit variance."""
     balanced = constant_colour(image)
-    out = (balanced - _MEAN) / _SPREAD
+    out = (balanced - MEAN) / SPREAD
     return np.ascontiguousarray(out.transpose(2, 0, 1), dtype=np.float32)
 
 

@@ -6,7 +6,7 @@ a file) can resample patients for an interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,31 +23,78 @@ from models.metrics import (
 )
 
 Labels = NDArray[np.int64]
+Truth = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Truth [N] and calibrated probabilities [N, C] of one question."""
+    """What one question said of N pictures, and the truth. Made by `judge`.
+
+    labels, answers [N]: the truth and the forced answer; probabilities [N, C], calibrated;
+    positive, reached [N]: whether the threshold's labels hold, and whether it says so (None
+    without a threshold); sets [N, C]: the prediction sets.
+    """
 
     question: Question
     labels: Labels
     probabilities: Doubles
+    answers: Labels
+    positive: Truth | None
+    reached: Truth | None
+    sets: Truth
 
     def take(self, rows: Labels) -> Judged:
         """Some rows."""
-        return Judged(self.question, self.labels[rows], self.probabilities[rows])
+        return Judged(
+            self.question,
+            self.labels[rows],
+            self.probabilities[rows],
+            self.answers[rows],
+            None if self.positive is None else self.positive[rows],
+            None if self.reached is None else self.reached[rows],
+            self.sets[rows],
+        )
 
     @property
-    def right(self) -> NDArray[np.bool_]:
+    def right(self) -> Truth:
         """Whether the forced answer is the truth [N]."""
-        found: NDArray[np.bool_] = self.question.answers(self.probabilities) == self.labels
+        found: Truth = self.answers == self.labels
         return found
+
+
+def judge(question: Question, labels: Labels, probabilities: Doubles) -> Judged:
+    """The question's own reading of probabilities [N, C] beside the truth [N]."""
+    point = question.point
+    return Judged(
+        question,
+        labels,
+        probabilities,
+        question.answers(probabilities),
+        None if point is None else np.isin(labels, point.labels),
+        None if point is None else point.positive(probabilities),
+        question.sets(probabilities),
+    )
+
+
+def together(parts: Sequence[Judged]) -> Judged:
+    """Rows of one question that were read with a calibration each, as in cross-validation."""
+    positive = [part.positive for part in parts if part.positive is not None]
+    reached = [part.reached for part in parts if part.reached is not None]
+    return Judged(
+        parts[0].question,
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.answers for part in parts]),
+        np.concatenate(positive) if positive else None,
+        np.concatenate(reached) if reached else None,
+        np.concatenate([part.sets for part in parts]),
+    )
 
 
 def statistics(seen: Judged) -> dict[str, Statistic]:
     """Every metric by name. Without a threshold sensitivity and specificity are nan."""
     question, labels, p = seen.question, seen.labels, seen.probabilities
-    answers, right = question.answers(p), seen.right
+    answers, right = seen.answers, seen.right
     best, claimed = p.argmax(axis=1), p.max(axis=1)
     found: dict[str, Statistic] = {
         "auc": lambda rows: macro_auc(labels[rows], p[rows]),
@@ -60,7 +107,7 @@ def statistics(seen: Judged) -> dict[str, Statistic]:
     if len(question.labels) > 2:
         found["quadratic_kappa"] = lambda rows: quadratic_kappa(labels[rows], answers[rows])
     if question.conformal is not None:
-        covered = question.sets(p)[np.arange(len(labels)), labels]
+        covered = seen.sets[np.arange(len(labels)), labels]
         found["set_coverage"] = lambda rows: float(np.mean(covered[rows]))
     return found
 
@@ -76,8 +123,8 @@ def joint_accuracy(seen: Iterable[Judged]) -> Statistic | None:
 
 def _rate(seen: Judged, which: int) -> Statistic:
     """Sensitivity (0) or specificity (1) at the shipped threshold."""
-    point = seen.question.point
-    if point is None:
+    positive, reached = seen.positive, seen.reached
+    if positive is None or reached is None:
         return lambda _rows: float(np.nan)
-    positive, score = np.isin(seen.labels, point.labels), point.score(seen.probabilities)
-    return lambda rows: sensitivity_specificity(positive[rows], score[rows], point.threshold)[which]
+    score = reached.astype(np.float64)
+    return lambda rows: sensitivity_specificity(positive[rows], score[rows], 0.5)[which]

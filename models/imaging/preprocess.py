@@ -46,6 +46,8 @@ class PreprocessSpec:
     size: side of the square output in pixels.
     margin: fraction of each side that is cut away before anything else.
     reference: fraction of the side, centred, whose pixels define the ranks.
+    window_center, window_width: the window in HU in which a CT is drawn for the network, whatever
+        window its file asks for (`models.tasks.imaging`); a width of 0 takes pictures as they are.
     mask_radius, mask_power: the superellipse |x|^p + |y|^p = r^p (x, y in -1..1) beyond which
         the image fades to zero; a radius of 2 or more switches the mask off.
     """
@@ -57,11 +59,20 @@ class PreprocessSpec:
     reference: float = 0.8
     mask_radius: float = 1.0
     mask_power: float = 4.0
+    window_center: float = 0.0
+    window_width: float = 0.0
 
     @property
     def channels(self) -> int:
         """3 for colour, 1 for grey."""
         return 3 if self.mode in ("rgb", "colour", "retina") else 1
+
+    @property
+    def units(self) -> tuple[float, float]:
+        """(mean, spread): an input is (brightness in 0..1 - mean) / spread."""
+        if self.mode == "colour":
+            return float(colour.MEAN), float(colour.SPREAD)
+        return 0.5, UNIFORM_STD
 
 
 def spec_of(stored: Mapping[str, float | int | str | bool]) -> PreprocessSpec:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from knowledge_base.language import Bilingual
 from models.backends import Tensors
 from models.calibration import softmax
-from models.manifest import Conformal, Label, LabelGroup, Manifest, Metric
+from models.manifest import Conformal, Head, Label, LabelGroup, Manifest, Metric
 
 Doubles = NDArray[np.float64]
 LOGITS = "logits"
@@ -47,6 +47,7 @@ class Question:
     code: str
     name: Bilingual
     output: str
+    column: str
     labels: tuple[Label, ...]
     temperature: float
     conformal: Conformal | None
@@ -84,34 +85,41 @@ class Question:
 
 def questions(manifest: Manifest) -> tuple[Question, ...]:
     """The first question and the further heads, in order."""
-    first = Question(
+    own = Head(
         code=manifest.name,
-        name={"zh": manifest.title["zh"], "en": manifest.title["en"]},
+        zh=manifest.title["zh"],
+        en=manifest.title["en"],
         output=LOGITS,
-        labels=tuple(manifest.labels),
-        temperature=manifest.calibration.temperature,
+        column=manifest.column,
+        labels=manifest.labels,
+        groups=manifest.groups,
+        calibration=manifest.calibration,
+        thresholds=manifest.thresholds,
         conformal=manifest.conformal,
-        point=_point(manifest.labels, manifest.groups, manifest.thresholds),
-        weights=tuple(manifest.answer_weights),
-        research_only=False,
-        measured=manifest.metrics.get("dev", {}),
+        answer_weights=manifest.answer_weights,
     )
-    further = tuple(
-        Question(
-            code=head.code,
-            name={"zh": head.zh, "en": head.en},
-            output=head.output,
-            labels=tuple(head.labels),
-            temperature=head.calibration.temperature,
-            conformal=head.conformal,
-            point=_point(head.labels, head.groups, head.thresholds),
-            weights=tuple(head.answer_weights),
-            research_only=head.research_only,
-            measured=manifest.metrics.get(f"dev/head/{head.code}", {}),
-        )
+    further = (
+        question_of(head, manifest.metrics.get(f"dev/head/{head.code}", {}))
         for head in manifest.heads
     )
-    return (first, *further)
+    return (question_of(own, manifest.metrics.get("dev", {})), *further)
+
+
+def question_of(head: Head, measured: dict[str, Metric]) -> Question:
+    """How the outputs of one head are read."""
+    return Question(
+        code=head.code,
+        name={"zh": head.zh, "en": head.en},
+        output=head.output,
+        column=head.column,
+        labels=tuple(head.labels),
+        temperature=head.calibration.temperature,
+        conformal=head.conformal,
+        point=_point(head.labels, head.groups, head.thresholds),
+        weights=tuple(head.answer_weights),
+        research_only=head.research_only,
+        measured=measured,
+    )
 
 
 def _point(

@@ -23,7 +23,10 @@ GreyBatch = npt.NDArray[np.uint8]
 
 
 class Augmenter:
-    """Seeded augmentation; `strength` 1.0 is the recipe, 0.0 leaves the images as they are."""
+    """Seeded augmentation; `strength` 1.0 is the recipe, 0.0 leaves the images as they are.
+
+    For images of at least 32 pixels each way.
+    """
 
     def __init__(self, seed: int, strength: float = 1.0) -> None:
         self.strength = strength
@@ -63,7 +66,8 @@ class Augmenter:
         if marker:
             x, y = rng.uniform(0, width * 0.94), rng.uniform(0, height * 0.94)
             text = str(rng.choice(["R", "L", "A-P", "PORT", "R 12"]))
-            size = float(rng.uniform(6, 0.09 * width))
+            largest = 0.09 * width
+            size = float(rng.uniform(min(6.0, largest), largest))
             draw.text((x, y), text, fill=int(rng.integers(160, 256)), font_size=size)
         if wire:
             points = rng.uniform(0, width, (3, 2)).repeat(2, axis=0) + rng.normal(0, 6, (6, 2))
@@ -73,8 +77,9 @@ class Augmenter:
             picture.save(buffer, format="JPEG", quality=int(rng.integers(15, 80)))
             picture = Image.open(buffer)
         elif squeeze:
-            small = int(width * rng.uniform(0.4, 0.9))
-            picture = picture.resize((small, small), Image.Resampling.BILINEAR)
+            share = rng.uniform(0.4, 0.9)
+            small = (int(width * share), int(height * share))
+            picture = picture.resize(small, Image.Resampling.BILINEAR)
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(picture.convert("L"), dtype=np.uint8)
 
@@ -107,11 +112,12 @@ class Augmenter:
 
     def _local_contrast(self, x: Tensor) -> Tensor:
         """Makers' image processing: detail against its surroundings, weakened or exaggerated."""
-        n, side = len(x), x.shape[-1]
+        n, (height, width) = len(x), x.shape[-2:]
         amount = self._uniform(n, -0.5, 1.2) * self._chosen(n, 0.5)
         scale = int(torch.randint(6, 17, (1,), generator=self._torch))
-        coarse = functional.adaptive_avg_pool2d(x, max(2, side // scale))
-        smooth = functional.interpolate(coarse, size=(side, side), mode="bicubic")
+        grid = (max(2, height // scale), max(2, width // scale))
+        coarse = functional.adaptive_avg_pool2d(x, grid)
+        smooth = functional.interpolate(coarse, size=(height, width), mode="bicubic")
         return x + amount * (x - smooth)
 
     def _shading(self, x: Tensor) -> Tensor:
@@ -141,16 +147,16 @@ class Augmenter:
 
     def _borders(self, x: Tensor) -> Tensor:
         """Collimation edges and a blank rectangle, of any grey."""
-        n, side = len(x), x.shape[-1]
-        axis = (torch.arange(side) + 0.5) / side
-        rows, columns = axis.view(1, 1, side, 1), axis.view(1, 1, 1, side)
+        n, (height, width) = len(x), x.shape[-2:]
+        rows = ((torch.arange(height) + 0.5) / height).view(1, 1, height, 1)
+        columns = ((torch.arange(width) + 0.5) / width).view(1, 1, 1, width)
         reach = [self._uniform(n, 0.0, 0.14) * self._chosen(n, 0.25) for _ in range(4)]
         outside = (rows < reach[0]) | (rows > 1 - reach[1])
         outside = outside | (columns < reach[2]) | (columns > 1 - reach[3])
         x = torch.where(outside, self._uniform(n, 0.0, 1.0) ** 3, x)
         top, left = self._uniform(n, 0.0, 0.8), self._uniform(n, 0.0, 0.8)
-        height, width = self._uniform(n, 0.08, 0.3), self._uniform(n, 0.08, 0.3)
-        inside = (rows > top) & (rows < top + height) & (columns > left) & (columns < left + width)
+        tall, wide = self._uniform(n, 0.08, 0.3), self._uniform(n, 0.08, 0.3)
+        inside = (rows > top) & (rows < top + tall) & (columns > left) & (columns < left + wide)
         inside = inside & (self._chosen(n, 0.3) > 0)
         return torch.where(inside, self._uniform(n, 0.0, 1.0), x)
 

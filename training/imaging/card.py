@@ -43,6 +43,23 @@ _STRESS_NAMES = {
 }
 
 
+_MEASURED_ON = {
+    "dev": "on dev",
+    "cross-validation": "cross-validated",
+    "held-out": "on held-out patients",
+}
+# Of each kind of picture: what lies around its middle, and what to mind when reading a map.
+_CENTRE = {
+    "chest_xray": (
+        " (pose, collimation, edges of the lungs), not from the lungs' middle",
+        ", and the strongest spot often lies between the lungs",
+    ),
+    "fundus": (" (vessels, periphery), not from macula and disc", ""),
+    "dermoscopy": (" (skin around the lesion, a marker, the dermoscope's edge)", ""),
+    "ct_patch": (" (lung around the candidate)", ""),
+}
+
+
 def write_card(path: Path, manifest: Manifest, config: ImagingConfig) -> None:
     """Write the card beside the manifest it was made from."""
     path.write_text(render(manifest, config), encoding="utf-8")
@@ -51,21 +68,21 @@ def write_card(path: Path, manifest: Manifest, config: ImagingConfig) -> None:
 def render(manifest: Manifest, config: ImagingConfig) -> str:
     """Markdown of the card."""
     sections = [
-        _title(manifest),
+        _title(manifest, config),
         _intended_use(manifest),
         _training_data(manifest, config),
-        _metrics(manifest, config),
+        _metrics(manifest),
         _heads(manifest),
         _subgroups(manifest),
         _stress(manifest),
         _safety(manifest),
-        _saliency(manifest),
+        _saliency(manifest, config),
         _limits(config),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
-def _title(m: Manifest) -> list[str]:
+def _title(m: Manifest, config: ImagingConfig) -> list[str]:
     shape = "x".join(str(n) for n in m.inputs[0].shape[1:])
     return [
         f"# {m.title['en']} / {m.title['zh']}",
@@ -77,8 +94,23 @@ def _title(m: Manifest) -> list[str]:
         " `models/imaging/preprocess.py`",
         f"- Output: {', '.join(f'`{o.name}`' for o in m.outputs)}",
         f"- Labels: {', '.join(f'{label.en} ({label.zh})' for label in m.labels)}",
-        "- Network: residual network (MONAI), trained from random weights; no outside weights",
+        f"- Network: {_network(config)}",
     ]
+
+
+def _network(config: ImagingConfig) -> str:
+    count, net = len(config.optimisation.epochs), config.net
+    name = "residual network" if net.family == "resnet" else "EfficientNet-Lite 0 network"
+    start = "random weights; no outside weights"
+    if net.start == "imagenet":
+        start = "weights learned on ImageNet (`training/imaging/trunks.py`)"
+    if config.optimisation.distil:
+        what = f"one {name} that learned from {count}"
+    elif count > 1:
+        what = f"{count} {name}s, whose logits are averaged"
+    else:
+        what = f"one {name}"
+    return f"{what} (MONAI), trained from {start}"
 
 
 def _intended_use(m: Manifest) -> list[str]:
@@ -118,15 +150,22 @@ def _training_data(m: Manifest, config: ImagingConfig) -> list[str]:
     ]
     if config.data.folds:
         how = (
-            f"{config.data.folds} folds: each member network never saw one of them. What one"
-            " member says of its own fold fixes threshold, temperature and prediction sets, and is"
-            " what is reported below; all members together are served."
+            f"{config.data.folds} folds: each member network never saw one of them, and was not"
+            " stopped by it either. What one member says of its own fold fixes threshold,"
+            " temperature and prediction sets; all members together are served. "
+        )
+        how += (
+            "The dev part is only measured."
+            if config.data.dev
+            else "Reported below: each fold by its own member, with threshold, temperature and"
+            " sets decided by the other folds. The served mean of all members is not measured,"
+            " since no picture is new to all of them."
         )
     else:
         how = (
             "Patients are kept apart where the set names them: most of the train part fits the"
-            " weights, a held-out part of it fixes threshold, temperature, prediction sets and"
-            " distance limit, and the dev part is only measured."
+            " weights; a held-out part of it stops the training, and fixes threshold, temperature,"
+            " prediction sets and distance limit; the dev part is only measured."
         )
     return [*lines, "", how]
 
@@ -148,13 +187,13 @@ def _rows(names: Iterable[str], values: dict[str, Metric]) -> list[str]:
     ]
 
 
-def _metrics(m: Manifest, config: ImagingConfig) -> list[str]:
-    lines = [f"## Metrics, {'cross-validated' if config.data.folds else 'on dev'}", ""]
+def _metrics(m: Manifest) -> list[str]:
+    lines = [f"## Metrics, {_MEASURED_ON[m.measured_on]}", ""]
     for code, threshold in m.thresholds.items():
         lines += [
             f"At the shipped threshold: probability of `{code}` >= {threshold:.3f} (after"
-            f" temperature {m.calibration.temperature:.2f}), chosen on images that no network had"
-            " learned from. In brackets the 95 % bootstrap interval; whole patients are resampled"
+            f" temperature {m.calibration.temperature:.2f}), chosen on images that no weight was"
+            " fitted to. In brackets the 95 % bootstrap interval; whole patients are resampled"
             " where the set names them.",
             "",
         ]
@@ -206,7 +245,7 @@ def _stress(m: Manifest) -> list[str]:
     lines = [
         "## Stress",
         "",
-        "The same dev images after one change of acquisition each"
+        f"The same images ({_MEASURED_ON[m.measured_on]}) after one change of acquisition each"
         " (`models/imaging/stress.py`), same threshold.",
         "",
         "| change | AUC | sensitivity | specificity | refused as out of distribution |",
@@ -256,8 +295,9 @@ def _safety(m: Manifest) -> list[str]:
     return lines
 
 
-def _saliency(m: Manifest) -> list[str]:
+def _saliency(m: Manifest, config: ImagingConfig) -> list[str]:
     values = {name: metric.value for name, metric in m.metrics.get("saliency", {}).items()}
+    surround, caution = _CENTRE.get(config.population.image_kind or "", ("", ""))
     return [
         "## Saliency sanity",
         "",
@@ -271,10 +311,10 @@ def _saliency(m: Manifest) -> list[str]:
         f" {values.get('central_share', 0):.0%}.",
         "- AUC with that centre blanked:"
         f" {values.get('auc_with_centre_blanked', 0):.3f}; what is above 0.5 comes from the"
-        " surroundings (pose, collimation, edges of the lungs), not from the lungs' middle.",
+        f" surroundings{surround}.",
         "",
-        "It shows what moved the score, coarsely (each cell of the map sees most of the picture,"
-        " and the strongest spot often lies between the lungs); it does not outline disease.",
+        "It shows what moved the score, coarsely (each cell of the map sees most of the picture"
+        f"{caution}); it does not outline disease.",
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.imaging.context import WIDTH
 from models.imaging.preprocess import PreprocessSpec
@@ -56,6 +56,18 @@ class HeadConfig(_Strict):
     answer_weights: Literal["none", "prior"] = "none"
     research_only: bool = False
 
+    @model_validator(mode="after")
+    def _consistent(self) -> HeadConfig:
+        codes = [label.code for label in self.labels]
+        if self.values is not None and len(self.values) != len(codes):
+            raise ValueError(f"{self.code}: {len(codes)} labels, but {len(self.values)} values")
+        for group in self.groups:
+            if not set(group.labels) <= set(codes):
+                raise ValueError(f"{self.code}: group {group.code} has labels that are not there")
+        if self.threshold_for is not None and not self.positive:
+            raise ValueError(f"{self.code}: no label or group {self.threshold_for}")
+        return self
+
     @property
     def column_values(self) -> tuple[str, ...]:
         """The column's value of each label, in the order of the logits."""
@@ -70,11 +82,17 @@ class HeadConfig(_Strict):
 
 
 class NetConfig(_Strict):
-    """See `training.imaging.net.SalientResNet`.
+    """See `training.imaging.net.SalientNet` and, for the family, `training.imaging.trunks`.
 
-    `symmetry` 4: a picture turned by a quarter is the same picture (training.imaging.symmetry).
+    `start`: the weights before the first step; the first `frozen` parts (the stem is one, each
+    stage another) keep them. Widths, blocks, stem, last stride and `symmetry`
+    (4: a picture turned by a quarter is the same picture, training.imaging.symmetry) are the
+    ResNet's.
     """
 
+    family: Literal["resnet", "efficientnet_lite0"] = "resnet"
+    start: Literal["random", "imagenet"] = "random"
+    frozen: int = Field(ge=0, default=0)
     widths: tuple[int, int, int, int] = (32, 64, 128, 192)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
     stem: Literal["instance", "batch"] = "instance"
@@ -92,9 +110,14 @@ class OptimisationConfig(_Strict):
 
     `epochs` has one entry per member network; members are averaged inside the exported graph.
     `balance` 1 draws every class of the first head as often, 0 as it comes. `threads` 0 leaves
-    the number to torch (which heeds OMP_NUM_THREADS). `augmentation`: a number for the strength
-    of `training.imaging.augment.Augmenter`, or MONAI transforms by name with their arguments.
-    `watched`: stress views that early stopping heeds beside the images as they are.
+    the number to torch (which heeds OMP_NUM_THREADS). `workers`: processes that make the batches
+    beside the one that trains, 0 for none; the batches are the same. `augmentation`: a number for
+    the strength of `training.imaging.augment.Augmenter`, or MONAI transforms by name with their
+    arguments.
+    `watched`: stress views that early stopping heeds beside the images as they are. `patience`:
+    epochs without a better score after which a run stops, 0 for none; with `data.folds` neither
+    counts, because the held-out fold is reported: every run has its full length, and what it ends
+    with is taken.
     `distil`: epochs of one student that learns from all members, seen under flips, and is served
     in their place; 0 for none.
     """
@@ -113,6 +136,7 @@ class OptimisationConfig(_Strict):
     patience: int = 15
     precision: Literal["bf16", "fp32"] = "bf16"
     threads: int = Field(ge=0, default=0)
+    workers: int = Field(ge=0, default=0)
     working_size: int = 160
     augmentation: float | tuple[dict[str, dict[str, object]], ...] = 1.0
     watched: tuple[str, ...] = ("exposure_down", "contrast_down", "crop", "rotate_left", "blur",

@@ -19,11 +19,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.imaging.context import encode_context
+from models.imaging.decode import ImageRejected, decode, luminance
 from models.imaging.preprocess import PreprocessSpec, preprocess, to_unit_float
 from models.imaging.resize import resized
 from models.imaging.retina import cut_disc
 from models.imaging.stress import apply_stress
 from training.imaging.config import ImagingConfig
+from training.imaging.errors import CannotTrain
 
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -71,20 +73,24 @@ def read_set(
 ) -> LabelledImages:
     """Every image of a zip or of the `part` of a MedMNIST npz; `limit` takes an even stride.
 
-    Raises ValueError for a label that the config doesn't name.
+    Raises CannotTrain for a label that the config doesn't name, for a set without rows or without
+    the column that tells its patients apart.
     """
     if path.suffix == ".npz":
         rows, images = _read_npz(path, part)
+        if config.preprocessing.channels == 1 and images.ndim == 4:
+            images = np.stack([np.rint(luminance(i) * 255.0).astype(np.uint8) for i in images])
     else:
         rows, images = _read_zip(path, config, limit)
+    if not rows:
+        raise CannotTrain(f"{path.name}: no images")
     columns = {name: tuple(row[name] for row in rows) for name in rows[0]}
     labels = np.stack([_labels(path, columns, head.column, head.column_values, head.research_only)
                        for head in config.heads], axis=1)  # fmt: skip
-    group = config.data.group
     return LabelledImages(
         images,
         labels,
-        columns[group] if group in columns else columns["file"],
+        _groups(path, columns, config.data.group),
         np.stack([encode_context(row.get("age"), row.get("sex"), row.get("localization"))
                   for row in rows]),
         columns,
@@ -92,15 +98,28 @@ def read_set(
     )  # fmt: skip
 
 
+def _groups(
+    path: Path, columns: Mapping[str, tuple[str, ...]], group: str | None
+) -> tuple[str, ...]:
+    """The patient of each row, by the column `group`; every image its own where there is none."""
+    if group is None:
+        return columns["file"]
+    if group not in columns:
+        raise CannotTrain(f"{path.name}: labels.csv has no column {group} to keep patients apart")
+    if not all(columns[group]):
+        raise CannotTrain(f"{path.name}: rows without a {group} cannot be kept apart")
+    return columns[group]
+
+
 def _labels(
     path: Path, columns: Mapping[str, tuple[str, ...]], column: str, known: tuple[str, ...],
     partial: bool,
 ) -> Labels:  # fmt: skip
     if column not in columns:
-        raise ValueError(f"{path.name}: labels.csv has no column {column}")
+        raise CannotTrain(f"{path.name}: labels.csv has no column {column}")
     unknown = set(columns[column]) - set(known)
     if unknown and not partial:
-        raise ValueError(f"{path.name}: labels {sorted(unknown)} are not among {known}")
+        raise CannotTrain(f"{path.name}: labels {sorted(unknown)} are not among {known}")
     return np.array([known.index(v) if v in known else -1 for v in columns[column]], dtype=np.int64)
 
 
@@ -120,7 +139,7 @@ def _read_zip(
         if limit is not None and len(rows) > limit:
             rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).astype(int)]
         images = [_read_image(archive, f"images/{row['file']}", config) for row in rows]
-    return rows, np.stack(_one_size(images))
+    return rows, np.stack(_one_size(images)) if images else np.empty(0, dtype=np.uint8)
 
 
 def _one_size(images: list[Images]) -> list[Images]:
@@ -135,9 +154,15 @@ def _one_size(images: list[Images]) -> list[Images]:
 
 
 def _read_image(archive: zipfile.ZipFile, name: str, config: ImagingConfig) -> Images:
-    colour = config.preprocessing.channels == 3
-    with Image.open(io.BytesIO(archive.read(name))) as image:
-        pixels = np.asarray(image.convert("RGB" if colour else "L"), dtype=np.uint8)
+    """Decoded as in serving: 16-bit files and turned photographs come out the same in both."""
+    try:
+        decoded = decode(archive.read(name))
+    except ImageRejected as error:
+        raise CannotTrain(f"{name}: {error}") from error
+    grey: Images = np.rint(decoded.pixels * 255.0).astype(np.uint8)
+    if config.preprocessing.channels == 1:
+        return grey
+    pixels = decoded.rgb if decoded.rgb is not None else np.repeat(grey[..., None], 3, axis=2)
     if config.preprocessing.mode != "retina":
         return pixels
     # The disc is cut out once, a little larger than the network sees it.

@@ -6,14 +6,15 @@ Works on the outputs of the exported ONNX file, so the figures are the product's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models.backends import Backend
 from models.calibration import ood_score
-from models.imaging.judged import Judged, joint_accuracy, statistics
+from models.imaging.judged import Judged, joint_accuracy, judge, statistics, together
 from models.imaging.preprocess import PreprocessSpec
 from models.imaging.questions import Question
 from models.imaging.stress import STRESS
@@ -66,16 +67,31 @@ def views_of(
     }
 
 
-def judged(question: Question, number: int, outputs: Outputs, data: LabelledImages) -> Judged:
-    """The rows whose label is known for head `number`."""
-    labels = data.labels[:, number]
-    known = np.flatnonzero(labels >= 0)
-    return Judged(question, labels[known], question.probabilities(outputs)[known])
+@dataclass(frozen=True)
+class Reading:
+    """How the outputs of some rows are read: the questions of one calibration."""
+
+    rows: slice
+    questions: tuple[Question, ...]
+
+
+def judged(
+    readings: Sequence[Reading], number: int, outputs: Outputs, data: LabelledImages
+) -> Judged:
+    """The rows whose label is known for head `number`, each read with its own calibration."""
+    parts = []
+    for reading in readings:
+        labels = data.labels[reading.rows, number]
+        known = labels >= 0
+        question = reading.questions[number]
+        own = {question.output: outputs[question.output][reading.rows][known]}
+        parts.append(judge(question, labels[known], question.probabilities(own)))
+    return together(parts)
 
 
 def _statistics(seen: Judged) -> dict[str, Statistic]:
     """What a manifest holds of a question: nothing that was not measured, and the sets' size."""
-    sizes = seen.question.sets(seen.probabilities).sum(axis=1)
+    sizes = seen.sets.sum(axis=1)
     found = statistics(seen) | {"set_size": lambda rows: float(np.mean(sizes[rows]))}
     if seen.question.point is None:
         del found["sensitivity"], found["specificity"]
@@ -110,7 +126,7 @@ def patient_numbers(groups: tuple[str, ...]) -> Rows:
 
 def report(
     manifest: Manifest,
-    asked: tuple[Question, ...],
+    readings: Sequence[Reading],
     views: Mapping[str, Outputs],
     data: LabelledImages,
     *,
@@ -121,31 +137,37 @@ def report(
     found: dict[str, dict[str, Metric]] = {}
     for name, outputs in views.items():
         key = "dev" if name == AS_IS else f"dev/{name}"
-        seen = judged(asked[0], 0, outputs, data)
+        seen = judged(readings, 0, outputs, data)
         count = samples if name == AS_IS else min(samples, 300)
         found[key] = measured(_statistics(seen), patients, samples=count)
         if manifest.ood is not None and "features" in outputs:
             far = ood_score(outputs["features"], manifest.ood) > manifest.ood.threshold
             found[key]["out_of_distribution"] = Metric(value=round(float(far.mean()), 4))
     plain = views[AS_IS]
+    asked = readings[0].questions
     for number, question in enumerate(asked[1:], start=1):
         known = np.flatnonzero(data.labels[:, number] >= 0)
-        seen = judged(question, number, plain, data)
+        seen = judged(readings, number, plain, data)
         found[f"dev/head/{question.code}"] = measured(
             _statistics(seen), patients[known], samples=samples
         )
     joint = joint_accuracy(
-        judged(question, number, plain, data)
+        judged(readings, number, plain, data)
         for number, question in enumerate(asked)
         if not question.research_only
     )
     if joint is not None:
         found["dev"] |= measured({"joint_accuracy": joint}, patients, samples=samples)
-    return found | subgroups(asked[0], plain, data, patients, samples=min(samples, 300))
+    return found | subgroups(readings, plain, data, patients, samples=min(samples, 300))
 
 
 def subgroups(
-    question: Question, outputs: Outputs, data: LabelledImages, patients: Rows, *, samples: int
+    readings: Sequence[Reading],
+    outputs: Outputs,
+    data: LabelledImages,
+    patients: Rows,
+    *,
+    samples: int,
 ) -> dict[str, dict[str, Metric]]:
     """The first question by sex and age band, groups of at least 30 images."""
     members: dict[str, list[int]] = {}
@@ -154,7 +176,7 @@ def subgroups(
         known_sex = sex if sex in ("female", "male") else None
         for group in subgroups_of(float(age) if age else None, known_sex):
             members.setdefault(group, []).append(row)
-    everyone = judged(question, 0, outputs, data)
+    everyone = judged(readings, 0, outputs, data)
     found = {}
     for group, rows in sorted(members.items()):
         if len(rows) < _SMALLEST_GROUP:

@@ -9,6 +9,7 @@ dynamic int8 would. ONNX Runtime unfolds them once, when it loads the file.
 from __future__ import annotations
 
 import copy
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,15 +21,17 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from models.backends.onnx import OnnxBackend
 from models.imaging.questions import LOGITS
 from training.imaging.calibrate import Projection
 from training.imaging.config import HeadConfig, ImagingConfig
-from training.imaging.net import SalientResNet
+from training.imaging.net import SalientNet
 from training.imaging.symmetry import bake
 
 Floats = npt.NDArray[np.float32]
 OPSET = 17
 _MIN_SMALL_ELEMENTS = 256
+_FEW_CHANNELS = 3
 
 
 def output_names(config: ImagingConfig) -> tuple[str, ...]:
@@ -49,9 +52,7 @@ class ServedNet(nn.Module):
     are the members' pooled features side by side.
     """
 
-    def __init__(
-        self, members: Sequence[SalientResNet], projection: Projection | None = None
-    ) -> None:
+    def __init__(self, members: Sequence[SalientNet], projection: Projection | None = None) -> None:
         super().__init__()
         self.members = nn.ModuleList(copy.deepcopy(member) for member in members)
         self.project: nn.Module = nn.Identity()
@@ -62,7 +63,7 @@ class ServedNet(nn.Module):
     def shift(self, bias: Floats) -> None:
         """Add to the logits of all heads, side by side, and so to the means of the maps."""
         for member in self.members:
-            assert isinstance(member, SalientResNet)
+            assert isinstance(member, SalientNet)
             member.head.bias.add_(torch.from_numpy(bias.astype(np.float32)))
 
     def forward(self, image: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -127,15 +128,29 @@ def export_onnx(net: ServedNet, config: ImagingConfig, path: Path) -> None:
     onnx.save(model, str(path))
 
 
+def exported(net: ServedNet, config: ImagingConfig) -> OnnxBackend:
+    """The network as its exported file computes it; the file itself is not kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(net, config, path)
+        return OnnxBackend(path, threads=config.optimisation.threads or 2)
+
+
 def store_small(model: onnx.ModelProto) -> None:
-    """Replace each large fp32 weight [out, ...] by int8 values and a scale per `out`, in place."""
+    """Replace each large fp32 weight [out, ...] by int8 values and a scale per `out`, in place.
+
+    The projection keeps its precision: whoever changes it changes the distance. So do kernels over
+    few channels (a stem, depthwise convolutions): they are small, and rounding them moves the
+    logits of a depthwise network as much as all the rest.
+    """
     graph = model.graph
     unfolded = []
     for tensor in list(graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT:
+        if tensor.data_type != TensorProto.FLOAT or tensor.name.startswith("project."):
             continue
         values = numpy_helper.to_array(tensor)
-        if values.size < _MIN_SMALL_ELEMENTS or values.ndim < 2:
+        few_channels = values.ndim == 4 and values.shape[1] <= _FEW_CHANNELS
+        if values.size < _MIN_SMALL_ELEMENTS or values.ndim < 2 or few_channels:
             continue
         peak = np.abs(values).reshape(len(values), -1).max(axis=1)
         scale = (np.where(peak > 0, peak, 1.0) / 127.0).astype(np.float32)

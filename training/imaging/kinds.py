@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import yaml
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
@@ -23,7 +24,7 @@ from models.calibration import softmax
 from models.imaging.context import WIDTH
 from models.manifest import Calibration, Manifest, Metric, TensorSpec
 from training.export import write_artifact
-from training.imaging import calibrate, evaluate, export
+from training.imaging import calibrate, evaluate, export, launch
 from training.imaging.config import ImagingConfig
 from training.imaging.data import LabelledImages, preprocess_all, split_by_group
 from training.imaging.fit import Fitter
@@ -75,17 +76,26 @@ def read_config(path: Path) -> KindsConfig:
 def train(
     config_path: Path, data_dir: Path, strangers_dir: Path, out_dir: Path, *, resume: bool = False
 ) -> dict[str, dict[str, float]]:
-    """Fit, calibrate, measure and write NAME/VERSION; metric values as in the manifest."""
+    """Fit, calibrate, measure and write NAME/VERSION; metric values as in the manifest.
+
+    Under torchrun, all processes but the first return nothing.
+    """
     config = read_config(config_path)
-    console = Console(stderr=True)
+    if config.training.optimisation.threads:
+        torch.set_num_threads(config.training.optimisation.threads)
+    console = Console(stderr=True, quiet=not launch.leads())
     learned, unseen = read_kinds(config, data_dir, strangers_dir)
     options = config.training
-    rows, held = split_by_group(learned.first, learned.groups, options.data.held_out_fraction, 7)
+    rows, held = split_by_group(
+        learned.first, learned.groups, options.data.held_out_fraction, options.data.held_out_seed
+    )
     fitter = Fitter(
         options, learned.take(rows), learned.take(held),
         out_dir / "checkpoints" / options.name / "member0",
     )  # fmt: skip
     member = fitter.run(resume=resume, report=console.print)
+    if not launch.leads():
+        return {}
     folder = out_dir / options.name / str(options.version)
     folder.mkdir(parents=True, exist_ok=True)
     served = export.ServedNet([member])

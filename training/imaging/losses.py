@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.imaging.config import HeadConfig, ImagingConfig
-from training.imaging.net import SalientResNet
+from training.imaging.net import SalientNet
 
 
 def targets(labels: Tensor, head: HeadConfig, smoothing: float) -> Tensor:
@@ -32,7 +32,7 @@ def targets(labels: Tensor, head: HeadConfig, smoothing: float) -> Tensor:
 
 
 def taught(
-    teachers: Sequence[SalientResNet], inputs: Tensor, context: Tensor, config: ImagingConfig
+    teachers: Sequence[SalientNet], inputs: Tensor, context: Tensor, config: ImagingConfig
 ) -> list[Tensor] | None:
     """The teachers' mean probabilities [N, C] per head for the very images that the student sees,
     as they are and mirrored: what averaging over flips would give at test time goes into the

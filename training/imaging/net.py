@@ -1,10 +1,10 @@
-"""The classifier's network: MONAI's ResNet, made robust to style and able to show where it looks.
+"""The classifier's network: a trunk of MONAI, made robust to style and able to show where it looks.
 
-Changes to the plain network for images acquired elsewhere: a stem that can normalise each image by
-itself (instance normalisation), MixStyle, which mixes feature statistics between images while
-training (Zhou et al., ICLR 2021; style is the mean and spread of feature maps), and a last stage
-that can keep its resolution, so that the class-activation map is not too coarse. One linear layer
-answers all questions (heads).
+Changes to the plain trunk (training/imaging/trunks.py) for images acquired elsewhere: a stem that
+can normalise each image by itself (instance normalisation), MixStyle, which mixes feature
+statistics between images while training (Zhou et al., ICLR 2021; style is the mean and spread of
+feature maps), and a last stage that can keep its resolution, so that the class-activation map is
+not too coarse. One linear layer answers all questions (heads).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from monai.networks.nets import ResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.imaging.preprocess import PreprocessSpec
 from training.imaging.config import NetConfig
 from training.imaging.symmetry import over_turns, symmetrise
+from training.imaging.trunks import trunk
 
 
 class ClassifierOutput(NamedTuple):
@@ -51,7 +52,7 @@ class MixStyle(nn.Module):
         return (x - mean) / deviation * mixed_deviation + mixed_mean
 
 
-class SalientResNet(nn.Module):
+class SalientNet(nn.Module):
     """image [N, channels, S, S], context [N, K] -> `ClassifierOutput`.
 
     Features are pooled by a power mean, (mean of x^p)^(1/p): p = 1 is the plain mean, larger ones
@@ -61,40 +62,40 @@ class SalientResNet(nn.Module):
     """
 
     def __init__(
-        self, net: NetConfig, heads: Sequence[int], *, channels: int = 1, context: int = 0
+        self,
+        net: NetConfig,
+        heads: Sequence[int],
+        spec: PreprocessSpec,
+        *,
+        context: int = 0,
     ) -> None:
         """`heads`: number of labels of each; `context`: length of the context, 0 for none."""
         super().__init__()
-        plain = ResNet(
-            "basic",
-            list(net.blocks),
-            list(net.widths),
-            spatial_dims=2,
-            n_input_channels=channels,
-            conv1_t_size=net.stem_kernel,
-            conv1_t_stride=2 if net.stem_pool or net.stem_kernel > 3 else 1,
-            feed_forward=False,
-        )
-        width = net.widths[0]
-        norm = nn.InstanceNorm2d if net.stem == "instance" else nn.BatchNorm2d
-        pool: nn.Module = plain.maxpool if net.stem_pool else nn.Identity()
-        self.stem = nn.Sequential(plain.conv1, norm(width, affine=True), nn.ReLU(), pool)
-        self.stages = nn.ModuleList([plain.layer1, plain.layer2, plain.layer3, plain.layer4])
-        if net.last_stride == 1:
-            _keep_resolution(plain.layer4)
+        parts = trunk(net, spec)
+        self.stem, self.stages = parts.stem, nn.ModuleList(parts.stages)
+        self.frozen = [parts.stem, *parts.stages][: net.frozen]
+        for part in self.frozen:
+            part.requires_grad_(False)
         self.turned = net.symmetry == 4
         if self.turned:
-            symmetrise(self.stem, channels)
-            symmetrise(self.stages, channels)
+            symmetrise(self.stem, spec.channels)
+            symmetrise(self.stages, spec.channels)
         self.mixstyle = MixStyle(net.mixstyle)
         self.dropout = nn.Dropout(net.dropout)
         self.heads, self.power = tuple(heads), net.pool_power
-        self.head = nn.Linear(net.widths[3] // net.symmetry, sum(self.heads))
+        self.head = nn.Linear(parts.width // net.symmetry, sum(self.heads))
         self.context: nn.Module | None = None
         if context:
             self.context = nn.Sequential(
                 nn.Linear(context, 32), nn.ReLU(), nn.Linear(32, sum(self.heads))
             )
+
+    def train(self, mode: bool = True) -> SalientNet:
+        """As torch's; what is frozen keeps the running statistics that it came with, too."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
 
     def forward(self, image: Tensor, context: Tensor | None = None) -> ClassifierOutput:
         """Logits, pooled features and class-activation maps of each image."""
@@ -120,10 +121,3 @@ class SalientResNet(nn.Module):
         mean = raised.mean((2, 3), keepdim=True)
         share = raised * mean ** (1.0 / self.power - 1.0)
         return (mean ** (1.0 / self.power)).flatten(1), share
-
-
-def _keep_resolution(stage: nn.Module) -> None:
-    """Undo the stage's downsampling: its stride-2 convolutions become stride 1."""
-    for module in stage.modules():
-        if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
-            module.stride = (1, 1)

@@ -2,7 +2,7 @@
 
 Model randomisation (Adebayo et al., NeurIPS 2018): maps of the trained network must not resemble
 maps of the same network with random weights. Localisation: how much of the map lies in the middle
-of the picture, where the lungs are, and how far the score survives when the middle is blanked.
+of the picture, where what matters should be, and how far the score survives without the middle.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def _contrast(maps: Floats, labels: npt.NDArray[np.int64]) -> Floats:
 def randomised_maps(config: ImagingConfig, inputs: Floats, seed: int) -> Floats:
     """Class-activation maps [N, C, h, w] of a network with fresh random weights."""
     torch.manual_seed(seed)
-    net = build_net(config).eval()
+    untaught = config.net.model_copy(update={"start": "random"})
+    net = build_net(config.model_copy(update={"net": untaught})).eval()
     with torch.inference_mode():
         maps: Floats = net(torch.from_numpy(inputs)).saliency.numpy()
     return maps

@@ -27,7 +27,7 @@ from training.imaging.data import (
     split_by_group,
 )
 from training.imaging.fit import Fitter
-from training.imaging.net import SalientResNet
+from training.imaging.net import SalientNet
 from training.imaging.package import Trained, package
 
 
@@ -71,7 +71,7 @@ def fit(
     config: ImagingConfig, full: LabelledImages, folder: Path, console: Console, *, resume: bool
 ) -> Trained:
     """Every member, and the student that stands for them where the config wants one."""
-    members: list[SalientResNet] = []
+    members: list[SalientNet] = []
     parts = splits(config, full)
     for index, part in enumerate(parts):
         fitter = Fitter(

@@ -9,19 +9,20 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 
+from models.imaging.preprocess import PreprocessSpec  # noqa: E402
 from training.imaging.config import NetConfig  # noqa: E402
-from training.imaging.net import SalientResNet  # noqa: E402
+from training.imaging.net import SalientNet  # noqa: E402
 from training.imaging.symmetry import bake  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
-def network() -> SalientResNet:
+def network() -> SalientNet:
     torch.manual_seed(0)
-    net = SalientResNet(
+    net = SalientNet(
         NetConfig(widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), stem="batch", stem_kernel=3,
                   last_stride=2, symmetry=4),
-        [3], channels=3,
+        [3], PreprocessSpec(mode="rgb"),
     )  # fmt: skip
     net.train()
     for _ in range(3):  # running moments that differ from their start
@@ -50,4 +51,4 @@ def test_the_baked_network_says_the_same() -> None:
 
 def test_widths_must_come_in_fours() -> None:
     with pytest.raises(ValueError, match="four"):
-        SalientResNet(NetConfig(widths=(6, 8, 8, 8), symmetry=4), [2])
+        SalientNet(NetConfig(widths=(6, 8, 8, 8), symmetry=4), [2], PreprocessSpec())

@@ -19,12 +19,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 
 from models.backends.onnx import OnnxBackend  # noqa: E402
+from models.imaging.preprocess import PreprocessSpec  # noqa: E402
 from training.imaging import calibrate, export  # noqa: E402
-from training.imaging.augment import Augmenter  # noqa: E402
 from training.imaging.config import NetConfig, read_config  # noqa: E402
 from training.imaging.data import folds_by_group, read_set, split_by_group  # noqa: E402
-from training.imaging.fit import Fitter, drawn  # noqa: E402
-from training.imaging.net import SalientResNet  # noqa: E402
+from training.imaging.net import SalientNet  # noqa: E402
 from training.imaging.saliency import blank_centre, central_share  # noqa: E402
 from training.imaging.train import train  # noqa: E402
 
@@ -91,7 +90,7 @@ def test_what_is_written_is_a_model_the_repository_serves(trained: Path) -> None
 
 
 def test_the_network_answers_the_same_alone_and_in_company(trained: Path) -> None:
-    folder = trained / "cxr_pneumonia" / "1"
+    folder = trained / "cxr_pneumonia" / "2"
     manifest = read_manifest(folder)
     backend = OnnxBackend(folder / "model.onnx")
     rng = np.random.default_rng(0)
@@ -104,7 +103,7 @@ def test_the_network_answers_the_same_alone_and_in_company(trained: Path) -> Non
 
 
 def test_the_mean_of_the_saliency_is_the_margin_of_the_logits(trained: Path) -> None:
-    backend = OnnxBackend(trained / "cxr_pneumonia" / "1" / "model.onnx")
+    backend = OnnxBackend(trained / "cxr_pneumonia" / "2" / "model.onnx")
     out = backend.run({"image": np.random.default_rng(1).normal(size=(3, 1, 128, 128)).astype("f")})
     np.testing.assert_allclose(out["saliency"].mean(axis=(2, 3)), out["logits"], atol=2e-3)
 
@@ -112,7 +111,7 @@ def test_the_mean_of_the_saliency_is_the_margin_of_the_logits(trained: Path) -> 
 def test_two_members_are_averaged_inside_the_graph(tmp_path: Path) -> None:
     torch.manual_seed(0)
     small = NetConfig(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
-    members = [SalientResNet(small, [2, 2]).eval() for _ in range(2)]
+    members = [SalientNet(small, [2, 2], PreprocessSpec()).eval() for _ in range(2)]
     path = tmp_path / "pair.onnx"
     export.export_onnx(export.ServedNet(members), read_config(CONFIG), path)
     image = np.random.default_rng(0).normal(size=(2, 1, 128, 128)).astype(np.float32)
@@ -122,34 +121,6 @@ def test_two_members_are_averaged_inside_the_graph(tmp_path: Path) -> None:
     # Weights are stored in eight bits: logits of a tiny network move by a few hundredths.
     np.testing.assert_allclose(served["logits"], (logits[0] + logits[1]) / 2, atol=0.06)
     assert served["features"].shape == (2, 16)
-
-
-def test_a_stopped_run_goes_on_where_it_stopped(drawn_set: Path, tmp_path: Path) -> None:
-    config = read_config(CONFIG)
-    short = {"epochs": (2,), "samples_per_epoch": 16, "batch_size": 8, "precision": "fp32"}
-    config = config.model_copy(
-        update={
-            "net": config.net.model_copy(update={"widths": (8, 8, 8, 8), "blocks": (1, 1, 1, 1)}),
-            "optimisation": config.optimisation.model_copy(update=short),
-        }
-    )
-    data = read_set(drawn_set / config.data.train, config)
-    rows, held = split_by_group(data.first, data.groups, 0.3, 0)
-
-    def fitter(folder: str) -> Fitter:
-        return Fitter(config, data.take(rows), data.take(held), tmp_path / folder)
-
-    whole = fitter("whole")
-    whole.run(resume=False, report=lambda _: None)
-    stopped = fitter("stopped")
-    stopped._keep(stopped._epoch(), stopped._score())
-    resumed = fitter("stopped")
-    resumed.run(resume=True, report=lambda _: None)
-    assert resumed.state.epoch == 2
-    for one, other in zip(
-        whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True
-    ):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_no_patient_is_on_both_sides_and_each_class_is_held_out(drawn_set: Path) -> None:
@@ -174,26 +145,6 @@ def test_an_unknown_label_is_an_error(drawn_set: Path) -> None:
     altered = config.model_copy(update={"heads": (head,)})
     with pytest.raises(ValueError, match="pneumonia"):
         read_set(drawn_set / "imaging" / "cxr_pneumonia.train.zip", altered)
-
-
-def test_draws_are_balanced_as_far_as_they_are_asked_to_be() -> None:
-    labels = np.array([0] * 5 + [1] * 95)
-    rows = drawn(labels, 60, 1.0, np.random.default_rng(0))
-    assert len(rows) == 60
-    assert (labels[rows] == 0).sum() == 30
-    natural = drawn(labels, 60, 0.0, np.random.default_rng(0))
-    assert (labels[natural] == 0).sum() == 3
-
-
-def test_augmentation_is_seeded_stays_in_range_and_zero_strength_is_identity() -> None:
-    rng = np.random.default_rng(0)
-    batch = np.stack([draw("pneumonia", rng) for _ in range(6)])
-    once, again = Augmenter(4)(batch), Augmenter(4)(batch)
-    np.testing.assert_array_equal(once, again)
-    assert once.min() >= 0.0
-    assert once.max() <= 1.0
-    assert float(np.abs(once - batch / 255.0).mean()) > 0.02
-    np.testing.assert_allclose(Augmenter(4, strength=0.0)(batch), batch / 255.0, atol=1e-6)
 
 
 def test_the_threshold_lies_between_what_the_worst_views_allow() -> None:
@@ -240,9 +191,22 @@ def test_conformal_sets_cover_what_they_promise() -> None:
     p = rng.random(6000)
     labels = (rng.random(6000) < p).astype(np.int64)
     probabilities = np.stack([1 - p, p], axis=1)
-    quantile = calibrate.conformal_quantile(probabilities[:3000], labels[:3000], 0.9)
+    quantile = calibrate.conformal_quantile([probabilities[:3000]], labels[:3000], 0.9)
     inside = 1 - probabilities[np.arange(3000, 6000), labels[3000:]] <= quantile
     assert inside.mean() == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize(("count", "rank"), [(9, 9), (10, 10), (19, 18), (99, 90), (100, 91)])
+def test_the_conformal_quantile_is_a_rank_among_images_however_often_each_is_seen(
+    count: int, rank: int
+) -> None:
+    """ceil((n + 1) 0.9), at most n: the k-th smallest of n scores, or of each seen three times."""
+    scores = np.random.default_rng(count).permutation(np.arange(1, count + 1)) / (count + 1)
+    view = np.stack([1 - scores, scores], axis=1)
+    labels = np.zeros(count, dtype=np.int64)
+    wanted = pytest.approx(rank / (count + 1))
+    assert calibrate.conformal_quantile([view], labels, 0.9) == wanted
+    assert calibrate.conformal_quantile([view] * 3, labels, 0.9) == wanted
 
 
 def test_distance_tells_strangers_from_the_crowd() -> None:
