@@ -40,7 +40,7 @@ class ServerProcess:
 
     var: Path
     settings: dict[str, str] = field(default_factory=dict)
-    start_s: float = 120.0
+    start_s: float = 300.0
     port: int = field(default_factory=free_port, init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -54,8 +54,9 @@ class ServerProcess:
         return self.var / "server.log"
 
     def database(self) -> Database:
-        """The server's own database, made where it is not yet."""
-        db = Database(f"sqlite:///{self.var / 'fenzhen.sqlite3'}")
+        """The server's database, made where it is not yet; its own unless a setting names one."""
+        own = f"sqlite:///{self.var / 'fenzhen.sqlite3'}"
+        db = Database(self.settings.get("FENZHEN_DATABASE_URL", own))
         db.migrate()
         return db
 

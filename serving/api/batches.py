@@ -180,7 +180,10 @@ def _accept(
             return batches.get(db, before.body.decode("ascii"), user), False
     with spooled.path.open("rb") as file:
         rows = items.count(file, reading)
-    new = NewBatch(db.ids.new("bat"), task, reading.form.value, spooled.sha256, spooled.size, rows)
+    new = NewBatch(
+        db.ids.new("bat"), task, reading.form.value, spooled.sha256, spooled.size, rows,
+        runner.inputs.name,
+    )  # fmt: skip
     runner.inputs.keep(spooled, new.id)
     try:
         with db.write() as session:

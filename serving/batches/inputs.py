@@ -2,13 +2,15 @@
 
 They hold patients' words and pictures: the folder and the files are readable by their owner only,
 names on disk are ids of ours and nothing that a caller chose, and nothing is ever unpacked.
+
+A folder has a name of its own, kept in a file inside of it: servers that share the folder know it
+by that, and a server with another folder knows that an input is not lost but elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -18,19 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from serving.clock import Ids
 from serving.errors import PayloadTooLarge, StorageUnavailable
 
+NAME_FILE = ".folder"
 _CHUNK = 1 << 20
 _UPLOADING = ".new-"
 _ABANDONED_S = 24 * 3600.0
 
 
 class InputLost(Exception):
-    """The file is not there, or no longer what was accepted."""
-
-
-class InputHeld(Exception):
-    """Another process works on the batch."""
+    """The folder is there, but the file is not in it, or is no longer what was accepted."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,19 @@ class Spooled:
 
 
 class Inputs:
-    """The folder of input files. `keep` and `open` know a file by its batch's id."""
+    """The folder of input files. `keep` and `open` know a file by its batch's id.
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is made when the first file comes."""
+    `name` is the folder's own, as long as it exists, wherever and by how many it is mounted.
+    """
+
+    def __init__(self, folder: Path, ids: Ids) -> None:
+        """Makes the folder, and its name where it has none. Raises StorageUnavailable."""
         self._folder = folder.resolve()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.name = self._named() or self._christen(ids.new("fld"))
+        except OSError as error:
+            raise StorageUnavailable("the folder of batches cannot be used") from error
 
     @contextlib.asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[Spooled]:
@@ -94,24 +102,33 @@ class Inputs:
 
     @contextlib.contextmanager
     def open(self, batch_id: str, sha256: str) -> Iterator[BinaryIO]:
-        """The file, checked against its hash and held for this process alone. Blocking.
+        """The file, checked against its hash. Blocking.
 
-        Raises InputLost, or InputHeld while another process holds it.
+        Raises InputLost, or StorageUnavailable where it cannot be told whether it is there: the
+        disk fails, or another folder lies in this one's place (a volume that is not mounted).
         """
-        try:
-            file = self._path(batch_id).open("rb")
-        except OSError:
-            raise InputLost from None
-        with file:
-            try:
-                # The kernel lets go of it when the process dies, however it dies.
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputHeld from None
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise InputLost
-            file.seek(0)
+        with self._checked(batch_id, sha256) as file:
             yield file
+
+    def _checked(self, batch_id: str, sha256: str) -> BinaryIO:
+        try:
+            with contextlib.ExitStack() as stack:
+                file = stack.enter_context(self._path(batch_id).open("rb"))
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    raise InputLost
+                file.seek(0)
+                stack.pop_all()
+                return file
+        except FileNotFoundError:
+            if self._named() != self.name:
+                raise StorageUnavailable("the folder of batches is away") from None
+            raise InputLost from None
+        except OSError as error:
+            raise StorageUnavailable("the input of a batch cannot be read now") from error
+
+    def has(self, batch_id: str) -> bool:
+        """Whether there is a file of that batch. Blocking."""
+        return self._path(batch_id).is_file()
 
     def delete(self, batch_id: str) -> None:
         """Forget a file; none is no error. Blocking."""
@@ -129,7 +146,7 @@ class Inputs:
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 young = time.time() - path.stat().st_mtime < _ABANDONED_S
-                if path.name not in wanted and not young:
+                if path.name not in wanted and path.name != NAME_FILE and not young:
                     path.unlink()
                     gone += 1
         return gone
@@ -143,3 +160,27 @@ class Inputs:
 
     def _path(self, batch_id: str) -> Path:
         return self._folder / batch_id
+
+    def _named(self) -> str | None:
+        """The name that stands in the folder; None where there is none."""
+        try:
+            return (self._folder / NAME_FILE).read_text(encoding="ascii")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+    def _christen(self, name: str) -> str:
+        """Give the folder a name; the one it has where another server was first."""
+        handle, written = tempfile.mkstemp(dir=self._folder, prefix=_UPLOADING)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(name)
+        place = self._folder / NAME_FILE
+        try:
+            # Linking puts the whole name there at once, and fails where there is one.
+            os.link(written, place)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            os.replace(written, place)
+        finally:
+            Path(written).unlink(missing_ok=True)
+        return place.read_text(encoding="ascii")

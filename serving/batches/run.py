@@ -14,8 +14,10 @@ from serving.users import User
 class Run:
     """Gives out rows one at a time, to whichever worker asks. `in_flight` counts those out."""
 
-    def __init__(self, batch_id: str, task: str, owner: User) -> None:
+    def __init__(self, batch_id: str, task: str, owner: User, token: int) -> None:
+        """`token` is the one with which the batch was claimed."""
         self.id = batch_id
+        self.token = token
         self.task = task
         self.owner = owner
         self.in_flight = 0

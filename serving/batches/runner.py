@@ -3,6 +3,9 @@
 Rows wait in the engine's bulk class. What is busy or away is asked again later; what is wrong with
 a row is recorded as its problem. A row is recorded in one transaction with its decision, so after
 a crash the batch goes on with the first row that is not recorded, and no row is answered twice.
+
+Several servers may share a database. A batch is worked on by the one that holds its lease, among
+those that have the folder with its input; the others leave it alone, however long that one is away.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from models.errors import ModelRunError
 from serving import audit, users
 from serving.api.problems import as_error, where
 from serving.batches import tasks
-from serving.batches.inputs import InputHeld, InputLost, Inputs
+from serving.batches.inputs import InputLost, Inputs
 from serving.batches.items import Form, Item, Reading
+from serving.batches.leases import Leases
 from serving.batches.metrics import BatchMetrics
 from serving.batches.rotation import Rotation
 from serving.batches.run import Run
@@ -31,6 +35,7 @@ from serving.errors import (
     FenzhenError,
     Forbidden,
     IllegalMove,
+    LeaseLost,
     NotFound,
     StorageUnavailable,
     problem,
@@ -57,32 +62,36 @@ class BatchRunner:
         self._services = services
         self._metrics = metrics
         self._keep = timedelta(hours=services.settings.batch_keep_hours)
-        self.inputs = Inputs(services.settings.var / "batches")
+        self._leases = Leases(services.db, timedelta(seconds=services.settings.batch_lease_seconds))
+        self.inputs = Inputs(services.settings.var / "batches", services.db.ids)
         self._rotation: Rotation[str] = Rotation()
         self._runs: dict[str, Run] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Go on with what an earlier process left, and take turns from now on."""
         await self.sweep()
-        for batch in await asyncio.to_thread(batches.unfinished, self._services.db):
-            self.submit(batch)
+        await self._look()
         count = self._services.settings.batch_concurrency
         self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
         self._workers.append(asyncio.create_task(self._keep_sweeping()))
+        self._workers.append(asyncio.create_task(self._keep_leases()))
 
     def submit(self, batch: Batch) -> None:
-        """Let an accepted batch take turns."""
+        """Let an accepted batch take turns; again changes nothing."""
+        if batch.id in self._opening or batch.id in self._runs:
+            return
         opening = asyncio.create_task(self._open(batch))
-        self._opening.add(opening)
-        opening.add_done_callback(self._opening.discard)
+        self._opening[batch.id] = opening
+        opening.add_done_callback(lambda _: self._opening.pop(batch.id, None))
 
     async def forget(self, batch_id: str) -> None:
-        """Take no further row of a batch that was cancelled or removed, and delete its input."""
+        """Take no further row of a batch that has ended, and delete its input."""
         self._rotation.drop(batch_id)
+        self._leases.lapse(batch_id)
         run = self._runs.get(batch_id)
         if run is not None and run.in_flight == 0:
             await self._end(run)
@@ -92,7 +101,7 @@ class BatchRunner:
         """Finish the rows that are being answered; the others wait for the next start."""
         self._stopping.set()
         self._wake.set()
-        tasks_left = {*self._workers, *self._opening}
+        tasks_left = {*self._workers, *self._opening.values()}
         if tasks_left:
             _, late = await asyncio.wait(tasks_left, timeout=_DRAIN_S)
             for task in late:
@@ -102,27 +111,33 @@ class BatchRunner:
             with contextlib.suppress(ValueError):  # a row of it is being read, too late to wait
                 await asyncio.to_thread(run.close)
         self._runs.clear()
+        with contextlib.suppress(StorageUnavailable):  # then the leases run out
+            await self._leases.release_all()
 
     async def _open(self, batch: Batch) -> None:
-        db = self._services.db
-        while True:
-            try:
-                run = await asyncio.to_thread(self._opened, batch)
-                break
-            except InputLost:
-                log.error("batch input lost", batch=batch.id)
-                await self._cancel(batch.id, StopReason.INPUT_LOST)
+        try:
+            token = await self._leases.take(batch.id)
+            if token is None:
+                return  # another server works on it
+            await self._open_claimed(batch, token)
+        except (IllegalMove, NotFound):
+            await self.forget(batch.id)  # cancelled or removed meanwhile
+        except Exception as error:
+            # Whoever looks after the lease has run out tries again.
+            log.error("batch put aside", batch=batch.id, **_told(error))
+            self._leases.lapse(batch.id)
+
+    async def _open_claimed(self, batch: Batch, token: int) -> None:
+        try:
+            run = await asyncio.to_thread(self._opened, batch, token)
+        except InputLost:
+            if batch.input_folder != self.inputs.name:
+                self._leases.lapse(batch.id)  # it may lie in a folder that we don't know
                 return
-            except InputHeld:
-                log.warning("batch is worked on by another process", batch=batch.id)
-                return
-            except (IllegalMove, NotFound):
-                await self.forget(batch.id)  # cancelled or removed meanwhile
-                return
-            except StorageUnavailable:
-                if await self._stops_within(_LONGEST_DELAY_S):
-                    return
-        if self._stopping.is_set() or not await asyncio.to_thread(batches.is_open, db, batch.id):
+            log.error("batch input lost", batch=batch.id)
+            await self._cancel(batch.id, StopReason.INPUT_LOST, token)
+            return
+        if self._stopping.is_set():
             await asyncio.to_thread(run.close)
             return
         self._runs[batch.id] = run
@@ -130,19 +145,14 @@ class BatchRunner:
         self._metrics.running.set(len(self._runs))
         self._wake.set()
 
-    def _opened(self, batch: Batch) -> Run:
+    def _opened(self, batch: Batch, token: int) -> Run:
         services = self._services
         owner = users.get(services.db, batch.owner_id)
         reading = Reading.of(
             services.settings, Form(batch.form), images=tasks.of_images(batch.task)
         )
-        run = Run(batch.id, batch.task, owner)
+        run = Run(batch.id, batch.task, owner, token)
         run.open(self.inputs, batch.sha256, reading, batch_items.recorded(services.db, batch.id))
-        try:
-            batches.start(services.db, batch.id)
-        except BaseException:
-            run.close()
-            raise
         return run
 
     async def _work(self) -> None:
@@ -161,9 +171,10 @@ class BatchRunner:
                 else:
                     await self._settle(run, item)
             except Exception as error:
-                # The worker has other batches to serve; this one goes on at the next start.
+                # The worker has other batches to serve; this one goes on once its lease runs out.
                 log.error("batch put aside", batch=run.id, **_told(error))
                 self._rotation.drop(run.id)
+                self._leases.lapse(run.id)
             finally:
                 run.in_flight -= 1
             if run.in_flight == 0 and run.id not in self._rotation:
@@ -188,18 +199,18 @@ class BatchRunner:
             except RowTaken:
                 return
             except BatchStopped:
-                self._rotation.drop(run.id)
+                await self._stopped(run.id)
                 return
             except Forbidden:
-                await self._cancel(run.id, StopReason.OWNER_REFUSED)
+                await self._cancel(run.id, StopReason.OWNER_REFUSED, run.token)
                 return
 
     async def _answer(self, run: Run, item: Item, *, last: bool) -> None:
         db = self._services.db
         decision_id = db.ids.new("dec")
         keep = partial(
-            batch_items.keep_item, db, batch_id=run.id, number=item.number, owner=run.owner,
-            file=item.file,
+            batch_items.keep_item, db, batch_id=run.id, number=item.number, token=run.token,
+            owner=run.owner, file=item.file,
         )  # fmt: skip
         bulk = Bulk(decision_id, lambda session: keep(session, decision_id=decision_id))
         try:
@@ -223,34 +234,71 @@ class BatchRunner:
 
     async def _end(self, run: Run) -> None:
         """Close a batch that has no turn any more; say that it is done where it is."""
-        if self._runs.pop(run.id, None) is None:
+        if self._runs.get(run.id) is not run:
             return
+        del self._runs[run.id]
         self._metrics.running.set(len(self._runs))
         await asyncio.to_thread(run.close)
         if not run.read_to_the_end or self._stopping.is_set():
             return
+        db = self._services.db
         while True:
             try:
-                await asyncio.to_thread(batches.finish, self._services.db, run.id, keep=self._keep)
-            except (IllegalMove, NotFound):
-                return  # cancelled or removed, and its input with it
+                await asyncio.to_thread(batches.finish, db, run.id, run.token, keep=self._keep)
+            except (IllegalMove, NotFound, LeaseLost):
+                self._leases.lapse(run.id)  # it has ended, is another's, or has rows put aside
+                return
             except StorageUnavailable:
                 if await self._stops_within(_LONGEST_DELAY_S):
                     return
                 continue
-            await asyncio.to_thread(self.inputs.delete, run.id)
+            await self.forget(run.id)
             return
 
-    async def _cancel(self, batch_id: str, reason: StopReason) -> None:
-        await asyncio.to_thread(
-            batches.cancel,
-            self._services.db,
-            batch_id,
-            actor=audit.SYSTEM,
-            reason=reason,
-            keep=self._keep,
-        )
+    async def _cancel(self, batch_id: str, reason: StopReason, token: int) -> None:
+        try:
+            await asyncio.to_thread(
+                batches.cancel,
+                self._services.db,
+                batch_id,
+                actor=audit.SYSTEM,
+                reason=reason,
+                keep=self._keep,
+                token=token,
+            )
+        except (IllegalMove, NotFound, LeaseLost):
+            await self._stopped(batch_id)
+            return
         await self.forget(batch_id)
+
+    async def _stopped(self, batch_id: str) -> None:
+        """A batch is not ours any more. Its input goes only where nobody works on it either."""
+        if not await asyncio.to_thread(batches.is_open, self._services.db, batch_id):
+            await self.forget(batch_id)
+            return
+        log.warning("batch is worked on by another server", batch=batch_id)
+        self._rotation.drop(batch_id)
+        self._leases.lapse(batch_id)
+        run = self._runs.get(batch_id)
+        if run is not None and run.in_flight == 0:
+            await self._end(run)
+
+    async def _look(self) -> None:
+        """Take on what nobody works on and this server has the input of."""
+        found = await asyncio.to_thread(batches.unclaimed, self._services.db, self.inputs.name)
+        for batch in found:
+            if batch.input_folder is not None or self.inputs.has(batch.id):
+                self.submit(batch)
+
+    async def _keep_leases(self) -> None:
+        while not await self._stops_within(self._leases.beat_s):
+            try:
+                for batch_id in await self._leases.renew():
+                    await self._stopped(batch_id)
+                await self._look()
+            except Exception as error:
+                # Leases that run out meanwhile are taken again at a later beat.
+                log.warning("leases of batches are not renewed for now", **_told(error))
 
     async def _stops_within(self, seconds: float) -> bool:
         """Wait so long; True as soon as the server is told to stop."""
@@ -271,9 +319,10 @@ class BatchRunner:
         """Remove what has expired, and what a crash left in the folder."""
         db = self._services.db
         for batch_id in await asyncio.to_thread(batches.expired, db):
-            await asyncio.to_thread(
-                batches.remove, db, batch_id, actor=audit.SYSTEM, action="batch.expired"
-            )
+            with contextlib.suppress(NotFound):  # another server was first
+                await asyncio.to_thread(
+                    batches.remove, db, batch_id, actor=audit.SYSTEM, action="batch.expired"
+                )
             await self.forget(batch_id)
         wanted = await asyncio.to_thread(batches.unfinished, db)
         await asyncio.to_thread(self.inputs.sweep, frozenset(batch.id for batch in wanted))

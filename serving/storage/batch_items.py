@@ -2,8 +2,8 @@
 
 The key of a record is the batch and the row's number, and it is written in the transaction of the
 row's decision, or with its problem. `keep_item` first makes sure, under a lock, that the batch
-still runs and that its owner still may: after a cancellation has been answered, no row is
-recorded any more.
+still runs, that nobody else works on it and that its owner still may: after a cancellation has
+been answered, no row is recorded any more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from serving.users import Permission, User
 
 
 class BatchStopped(Conflict):
-    """The batch no longer runs: it was cancelled or removed."""
+    """The batch no longer runs here: it was cancelled or removed, or another server has it."""
 
 
 class RowTaken(Conflict):
@@ -58,6 +58,7 @@ def keep_item(
     batch_id: str,
     number: int,
     *,
+    token: int,
     owner: User,
     file: str | None,
     decision_id: str | None = None,
@@ -65,16 +66,16 @@ def keep_item(
 ) -> None:
     """Record what became of a row, in the caller's transaction: a decision's id or a problem.
 
+    `token` is the one with which the batch was claimed.
     Raises BatchStopped, RowTaken, or Forbidden where the owner may no longer send batches; any of
     them undoes the transaction.
     """
     # A shared lock: a cancellation waits for the rows that are being recorded, they not for
     # each other. SQLite has one writer anyway.
-    state = session.scalar(
-        select(BatchRow.state).where(BatchRow.id == batch_id).with_for_update(read=True)
-    )
-    if state is not BatchState.RUNNING:
-        raise BatchStopped("the batch does not run any more")
+    query = select(BatchRow.state, BatchRow.fencing_token).where(BatchRow.id == batch_id)
+    found = session.execute(query.with_for_update(read=True)).one_or_none()
+    if found is None or tuple(found) != (BatchState.RUNNING, token):
+        raise BatchStopped("the batch does not run here any more")
     users.require_now(session, owner, Permission.BATCH_WRITE)
     values = {
         "batch_id": batch_id,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from serving import audit
 from serving.batches.machine import OPEN, Move, after
 from serving.errors import IllegalMove, NotFound, TooBusy
+from serving.storage.batch_leases import locked, require
 from serving.storage.codes import BatchState, ItemOutcome, Role, StopReason
 from serving.storage.database import Database
 from serving.storage.tables import BatchItemRow, BatchRow
@@ -25,6 +26,7 @@ _RATE_OVER = 50
 class Batch:
     """A batch as it was read. `items` is how many rows it has, `answered` and `failed` so far.
 
+    `input_folder` is None of a batch from before servers shared a database.
     `seconds_per_item` is the speed over the last rows; None before two are recorded.
     """
 
@@ -40,6 +42,7 @@ class Batch:
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime
+    input_folder: str | None
     answered: int
     failed: int
     seconds_per_item: float | None
@@ -55,6 +58,7 @@ class NewBatch:
     sha256: str
     size: int
     items: int
+    input_folder: str
 
 
 def room(db: Database, most: int, within: Session | None = None) -> None:
@@ -82,6 +86,7 @@ def create(
         sha256=new.sha256,
         size=new.size,
         items=new.items,
+        input_folder=new.input_folder,
         state=BatchState.QUEUED,
         created_at=at,
         expires_at=at + keep,
@@ -118,6 +123,22 @@ def unfinished(db: Database) -> list[Batch]:
         return [_batch(session, row) for row in session.scalars(query)]
 
 
+def unclaimed(db: Database, folder: str) -> list[Batch]:
+    """The unfinished batches that no server works on and whose input is in that folder, or in one
+    that nobody knows; oldest first."""
+    query = (
+        select(BatchRow)
+        .where(
+            BatchRow.state.in_(OPEN),
+            or_(BatchRow.lease_expires_at.is_(None), BatchRow.lease_expires_at <= db.clock.now()),
+            or_(BatchRow.input_folder == folder, BatchRow.input_folder.is_(None)),
+        )
+        .order_by(BatchRow.id)
+    )
+    with db.read() as session:
+        return [_batch(session, row) for row in session.scalars(query)]
+
+
 def is_open(db: Database, batch_id: str) -> bool:
     """Whether rows are still to be answered; False for an unknown batch."""
     with db.read() as session:
@@ -125,18 +146,14 @@ def is_open(db: Database, batch_id: str) -> bool:
         return row is not None and row.state in OPEN
 
 
-def start(db: Database, batch_id: str) -> None:
-    """Say that a batch runs. Raises NotFound or IllegalMove."""
-    with db.write() as session:
-        row = _locked(session, batch_id)
-        row.state = after(row.state, Move.START)
-        row.started_at = row.started_at or db.clock.now()
+def finish(db: Database, batch_id: str, token: int, *, keep: timedelta) -> None:
+    """Close a batch whose rows all have their answer. Audited.
 
-
-def finish(db: Database, batch_id: str, *, keep: timedelta) -> None:
-    """Close a batch whose rows all have their answer. Audited. Raises NotFound or IllegalMove."""
+    Raises NotFound, IllegalMove, or LeaseLost where `token` is not the newest.
+    """
     with db.write() as session:
-        row = _locked(session, batch_id)
+        row = locked(session, batch_id)
+        require(row, token)
         _close(db, row, after(row.state, Move.FINISH), keep)
         counts = _counts(session, batch_id)
         if sum(n for _, n in counts) != row.items:
@@ -144,10 +161,22 @@ def finish(db: Database, batch_id: str, *, keep: timedelta) -> None:
         _audit(db, session, row.owner_id, "batch.finished", row, **{k.value: n for k, n in counts})
 
 
-def cancel(db: Database, batch_id: str, *, actor: str, reason: StopReason, keep: timedelta) -> None:
-    """Answer no further row; again changes nothing. Audited. Raises NotFound or IllegalMove."""
+def cancel(
+    db: Database,
+    batch_id: str,
+    *,
+    actor: str,
+    reason: StopReason,
+    keep: timedelta,
+    token: int | None = None,
+) -> None:
+    """Answer no further row; again changes nothing. Audited.
+
+    A person needs no `token`, a server does. Raises NotFound, IllegalMove or LeaseLost.
+    """
     with db.write() as session:
-        row = _locked(session, batch_id)
+        row = locked(session, batch_id)
+        require(row, token)
         before, row.state = row.state, after(row.state, Move.CANCEL)
         if before is BatchState.CANCELLED:
             return
@@ -159,7 +188,7 @@ def cancel(db: Database, batch_id: str, *, actor: str, reason: StopReason, keep:
 def remove(db: Database, batch_id: str, *, actor: str, action: str = "batch.deleted") -> None:
     """Forget a batch and what became of its rows; decisions stay. Audited. Raises NotFound."""
     with db.write() as session:
-        row = _locked(session, batch_id)
+        row = locked(session, batch_id)
         session.execute(delete(BatchItemRow).where(BatchItemRow.batch_id == batch_id))
         session.delete(row)
         session.flush()
@@ -187,13 +216,6 @@ def note_view(db: Database, batch: Batch, actor: str) -> None:
 
 def _sees(user: User, row: BatchRow) -> bool:
     return user.role is Role.ADMINISTRATOR or row.owner_id == user.id
-
-
-def _locked(session: Session, batch_id: str) -> BatchRow:
-    row = session.get(BatchRow, batch_id, with_for_update=True)
-    if row is None:
-        raise NotFound("no such batch")
-    return row
 
 
 def _close(db: Database, row: BatchRow, state: BatchState, keep: timedelta) -> None:
@@ -226,6 +248,7 @@ def _batch(session: Session, row: BatchRow) -> Batch:
         started_at=row.started_at,
         finished_at=row.finished_at,
         expires_at=row.expires_at,
+        input_folder=row.input_folder,
         answered=counts.get(ItemOutcome.DONE, 0),
         failed=counts.get(ItemOutcome.FAILED, 0),
         seconds_per_item=_speed(session, row.id),

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from serving.errors import Conflict
 from serving.storage.codes import DecisionStatus
 from serving.storage.database import Database
-from serving.storage.tables import DecisionRow, DicomInstanceRow, StudyImageRow
+from serving.storage.tables import DecisionRow, DicomInstanceRow, ReviewTaskRow, StudyImageRow
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,36 @@ class ReadPicture:
     fingerprint: str
     task: str
     model_version: int
+
+
+class OtherPatient(Conflict):
+    """The study is held already, of a patient who contradicts the one of this instance."""
+
+
+def check_patients(session: Session, headers: Sequence[InstanceHeader]) -> None:
+    """Raise OtherPatient where a study would hold instances of two patients or of both sexes.
+
+    In the transaction that adds these instances: until it ends nobody adds one to their studies.
+    What is not said contradicts nothing.
+    """
+    known: dict[str, list[tuple[str, str | None]]] = {}
+    # In the order of their UIDs, so that two who store into two studies cannot lock each other.
+    for study_uid in sorted({header.study_uid for header in headers}):
+        if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time
+            session.execute(select(func.pg_advisory_xact_lock(func.hashtext(study_uid))))
+        held = select(DicomInstanceRow.patient_id, DicomInstanceRow.sex).distinct()
+        found = session.execute(held.where(DicomInstanceRow.study_uid == study_uid))
+        known[study_uid] = [(row.patient_id, row.sex) for row in found]
+    for header in headers:
+        for patient_id, sex in known[header.study_uid]:
+            if patient_id and header.patient_id and patient_id != header.patient_id:
+                raise OtherPatient("the study is held here, of another patient")
+            if sex in _SEXES and header.sex in _SEXES and sex != header.sex:
+                raise OtherPatient("the study is held here, of a patient of the other sex")
+        known[header.study_uid].append((header.patient_id, header.sex))
+
+
+_SEXES = ("F", "M")
 
 
 def add_instance(
@@ -119,22 +150,22 @@ def read_before(db: Database, picture: ReadPicture) -> str | None:
         return session.scalar(query)
 
 
-def open_decision_of_series(db: Database, series_uid: str, task: str) -> str | None:
-    """The decision of `task` on an earlier instance of the series that is not signed, or None."""
+def tasks_of_series(session: Session, series_uid: str, task: str) -> list[str]:
+    """The review tasks of preliminary decisions of `task` on the series, newest first."""
     query = (
-        select(DicomInstanceRow.decision_id)
-        .join(DecisionRow, DecisionRow.id == DicomInstanceRow.decision_id)
+        select(ReviewTaskRow.id, func.max(DicomInstanceRow.stored_at).label("last"))
+        .join(DecisionRow, DecisionRow.id == ReviewTaskRow.decision_id)
+        .join(DicomInstanceRow, DicomInstanceRow.decision_id == DecisionRow.id)
         .join(StudyImageRow, StudyImageRow.decision_id == DecisionRow.id)
         .where(
             DicomInstanceRow.series_uid == series_uid,
             DecisionRow.status == DecisionStatus.PRELIMINARY,
             StudyImageRow.task == task,
         )
-        .order_by(DicomInstanceRow.stored_at)
-        .limit(1)
+        .group_by(ReviewTaskRow.id)
+        .order_by(func.max(DicomInstanceRow.stored_at).desc(), ReviewTaskRow.id)
     )
-    with db.read() as session:
-        return session.scalar(query)
+    return [found for found, _ in session.execute(query)]
 
 
 def stored(row: DicomInstanceRow) -> StoredInstance:

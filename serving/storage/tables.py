@@ -296,7 +296,11 @@ class StudyImageRow(Base):
 
 
 class BatchRow(Base):
-    """Many requests in one file. `form` is how they came: jsonl or zip; `items` how many."""
+    """Many requests in one file. `form` is how they came: jsonl or zip; `items` how many.
+
+    `input_folder` is the folder that holds the file (`serving/batches/inputs.py`). A server works
+    on the batch until `lease_expires_at`, and only with the newest `fencing_token`.
+    """
 
     __tablename__ = "batches"
 
@@ -313,6 +317,9 @@ class BatchRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    input_folder: Mapped[str | None] = mapped_column(String(64))
+    fencing_token: Mapped[int] = mapped_column(default=0, server_default="0")
+    lease_expires_at: Mapped[datetime | None]
 
 
 class BatchItemRow(Base):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from serving import audit, decisions, users
 from serving.clock import FixedClock
 from serving.errors import Forbidden, IllegalMove, NotFound, TooBusy
-from serving.storage import batch_items, batches
+from serving.storage import batch_items, batch_leases, batches
 from serving.storage.batch_items import BatchStopped, RowTaken
 from serving.storage.batches import Batch, NewBatch
 from serving.storage.codes import BatchState, DecisionKind, Role, StopReason
@@ -22,6 +22,8 @@ from serving.users import User
 pytest_plugins = ["tests.serving.storage.databases"]
 
 KEEP = timedelta(hours=1)
+LEASE = timedelta(minutes=1)
+FOLDER = "fld_1"
 
 
 @pytest.fixture
@@ -30,22 +32,24 @@ def owner(db: Database) -> User:
 
 
 def create(db: Database, owner: User, items: int = 3, most: int = 16) -> Batch:
-    new = NewBatch(db.ids.new("bat"), "triage", "jsonl", "a" * 64, 100, items)
+    new = NewBatch(db.ids.new("bat"), "triage", "jsonl", "a" * 64, 100, items, FOLDER)
     with db.write() as session:
         return batches.create(db, new, owner=owner, most=most, keep=KEEP, within=session)
 
 
 def running(db: Database, owner: User, items: int = 3) -> Batch:
     batch = create(db, owner, items)
-    batches.start(db, batch.id)
+    assert batch_leases.claim(db, batch.id, lease_for=LEASE) == 1
     return batches.get(db, batch.id, owner)
 
 
-def decide(db: Database, batch: Batch, number: int, owner: User, *, crash: bool = False) -> str:
+def decide(
+    db: Database, batch: Batch, number: int, owner: User, *, crash: bool = False, token: int = 1
+) -> str:
     """What a service does for a row: the row and its decision in one transaction."""
     decision_id = db.ids.new("dec")
     with db.write() as session:
-        keep(db, session, batch, number, owner, decision_id)
+        keep(db, session, batch, number, owner, decision_id, token)
         decisions.record(
             db, kind=DecisionKind.TRIAGE, input={}, result={"row": number}, models={},
             rules_version="1", disposition=4, review=None, actor=owner.id,
@@ -57,17 +61,26 @@ def decide(db: Database, batch: Batch, number: int, owner: User, *, crash: bool 
 
 
 def keep(
-    db: Database, session: Session, batch: Batch, number: int, owner: User, decision_id: str
-) -> None:
+    db: Database, session: Session, batch: Batch, number: int, owner: User, decision_id: str,
+    token: int = 1,
+) -> None:  # fmt: skip
     batch_items.keep_item(
-        db, session, batch.id, number, owner=owner, file=None, decision_id=decision_id
-    )
+        db, session, batch.id, number, token=token, owner=owner, file=None,
+        decision_id=decision_id,
+    )  # fmt: skip
 
 
 def fail(db: Database, batch: Batch, number: int, owner: User) -> None:
     with db.write() as session:
         batch_items.keep_item(
-            db, session, batch.id, number, owner=owner, file="a.png", problem={"code": "x"}
+            db,
+            session,
+            batch.id,
+            number,
+            token=1,
+            owner=owner,
+            file="a.png",
+            problem={"code": "x"},
         )
 
 
@@ -87,7 +100,7 @@ def test_rows_are_counted_and_listed_in_order_with_their_decisions(
     found = batch_items.finished_rows(db, batch.id, after=0, up_to=3, limit=9)
     assert [one.answer and one.answer.decision_id for one in found] == [first, None, third]
     assert (found[1].file, found[1].problem) == ("a.png", {"code": "x"})
-    batches.finish(db, batch.id, keep=KEEP)
+    batches.finish(db, batch.id, 1, keep=KEEP)
     assert batches.get(db, batch.id, owner).state is BatchState.DONE
     assert audit.verify(db).ok
 
@@ -137,7 +150,7 @@ def test_a_batch_with_open_rows_is_not_done(db: Database, owner: User) -> None:
     batch = running(db, owner)
     decide(db, batch, 1, owner)
     with pytest.raises(IllegalMove):
-        batches.finish(db, batch.id, keep=KEEP)
+        batches.finish(db, batch.id, 1, keep=KEEP)
 
 
 def test_only_the_owner_and_administrators_see_a_batch(db: Database, owner: User) -> None:
@@ -156,7 +169,7 @@ def test_a_batch_expires_after_its_end_and_then_is_nobodys(
     batch = running(db, owner, items=1)
     decision = decide(db, batch, 1, owner)
     clock.advance(timedelta(minutes=50))
-    batches.finish(db, batch.id, keep=KEEP)
+    batches.finish(db, batch.id, 1, keep=KEEP)
     clock.advance(timedelta(minutes=59))
     assert batches.expired(db) == []
     clock.advance(timedelta(minutes=1))

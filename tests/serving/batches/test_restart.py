@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from serving.audit import verify
+from serving.batches.inputs import NAME_FILE
 from serving.storage.tables import BatchItemRow, DecisionRow, ReviewTaskRow
 from tests.serving.api.test_batches import LINES, ZIP, jsonl
 from tests.serving.api.test_imaging import png
@@ -25,7 +26,7 @@ SECRET = "秘密的头痛"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[BatchServer]:
-    process = BatchServer(tmp_path / "var")
+    process = BatchServer(tmp_path / "var", {"FENZHEN_BATCH_LEASE_SECONDS": "3"})
     yield process
     process.close()
 
@@ -51,7 +52,8 @@ def test_batches_go_on_after_a_kill_and_after_a_stop_and_each_row_is_decided_onc
     assert server.finished(images)["failed"] == 0
     assert [line["row"] for line in server.results(texts)] == list(range(1, TEXTS + 1))
     assert [line["file"] for line in server.results(images)] == sorted(pictures)
-    assert list((server.var / "batches").iterdir()) == []
+    left = [path.name for path in (server.var / "batches").iterdir()]
+    assert left == [NAME_FILE], "the patients' words and pictures do not stay"
     assert SECRET not in server.log.read_text(encoding="utf-8")
     server.end(signal.SIGTERM)
     _each_row_is_decided_once(server)

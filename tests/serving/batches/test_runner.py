@@ -128,7 +128,8 @@ def test_a_batch_whose_time_is_over_is_removed_with_its_input(narrow: Narrow) ->
 
 def test_a_batch_whose_input_was_altered_is_given_up(narrow: Narrow) -> None:
     db = narrow.services.db
-    new = batches.NewBatch(db.ids.new("bat"), "triage", "jsonl", "0" * 64, 3, 1)
+    folder = narrow.runner.inputs.name
+    new = batches.NewBatch(db.ids.new("bat"), "triage", "jsonl", "0" * 64, 3, 1, folder)
     (narrow.services.settings.var / "batches" / new.id).write_bytes(b"{}\n")
     with db.write() as session:
         batch = batches.create(db, new, owner=narrow.owner.user, most=16, keep=KEEP, within=session)
