@@ -21,6 +21,7 @@ from eval.imaging import Reader, reader_of
 from eval.progress import track
 from eval.readers import ArrayImages, ImageSet, read_images
 from eval.result import BenchmarkError, Details, Scored
+from eval.training_sets import learned_from
 from models.imaging.decode import DecodedImage, colour_spread
 from models.metrics import auc
 from models.repository import ModelRepository
@@ -39,7 +40,7 @@ Pictures = Iterator[DecodedImage]
 def score(folder: Path, task_name: str, repository: ModelRepository) -> Scored:
     """AUROC of the out-of-distribution score against each foreign set, and shares refused."""
     reader = reader_of(repository, task_name)
-    own, foreign = _sets(folder, reader.task.manifest.training_sets[0].name)
+    own, foreign, files = _sets(folder, reader.task.manifest.training_sets[0].name)
     scores, refused = _judge(own, reader, f"{task_name}, own")
     found: dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]] = {}
     for name, pictures in {**foreign, "noise": _noise(), "text": _pages()}.items():
@@ -71,11 +72,18 @@ def score(folder: Path, task_name: str, repository: ModelRepository) -> Scored:
                 "refused: no score was given, for whatever reason but the patient's age.",
                 f"At most {_MOST} pictures of each set, in even steps.",
             ),
+            warnings=tuple(
+                warning
+                for file in files
+                for known in reader.manifests
+                for warning in learned_from(known, file)
+            ),
         ),
     )
 
 
-def _sets(folder: Path, own_name: str) -> tuple[Pictures, dict[str, Pictures]]:
+def _sets(folder: Path, own_name: str) -> tuple[Pictures, dict[str, Pictures], list[str]]:
+    """The model's own pictures, the foreign ones by set, and the names of all files."""
     if not folder.is_dir():
         raise BenchmarkError(f"{folder.name}: foreign needs a folder of image sets")
     chosen: dict[str, Path] = {}
@@ -86,13 +94,15 @@ def _sets(folder: Path, own_name: str) -> tuple[Pictures, dict[str, Pictures]]:
             chosen[name] = path
     if own_name not in chosen:
         raise BenchmarkError(f"{folder.name}: no set named {own_name}")
+    files = [path.name for path in chosen.values()]
     own = _some(read_images(chosen.pop(own_name)))
     foreign = {name: _some(read_images(path)) for name, path in chosen.items()}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path, allow_pickle=False) as arrays:
             if "sources" in arrays:
+                files.append(path.name)
                 foreign |= _by_source(arrays["images"], arrays["sources"])
-    return own, foreign
+    return own, foreign, files
 
 
 def _by_source(

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.classes import class_scores, confusion
+from eval.columns import GROUPS, Labels, truths
 from eval.estimates import SAMPLES, Estimate, bootstrapped
 from eval.progress import track
 from eval.readers import ImageSet
 from eval.result import BenchmarkError, Details, Miss, Scored
 from eval.training_sets import learned_from
 from models.backends.onnx import OnnxBackend
-from models.imaging.decode import DecodedImage, colour_spread
-from models.imaging.judged import Judged, joint_accuracy, statistics
+from models.imaging.decode import DecodedImage, colour_spread, luminance
+from models.imaging.judged import joint_accuracy, judge, statistics
 from models.imaging.questions import Question
 from models.imaging.stress import STRESS, apply_stress
 from models.manifest import Manifest
@@ -32,11 +33,9 @@ from models.tasks.imaging import ImagingRequest, ImagingTask
 AS_IS = "as_is"
 _BATCH = 16
 _STRESS_SAMPLES = 200
-_GROUPS = ("patient", "lesion_id")
 _MOST_MISSES = 25
 
 Probabilities = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -49,23 +48,30 @@ class View:
 
 @dataclass(frozen=True)
 class Truth:
-    """labels: index per image [N], per question that the set has a column for. groups: number of
-    the patient per image, None if not given. column: that of the first question.
+    """labels: index per image [N], by the number of each question that the set has a column for,
+    in their order. columns: those columns. groups: number of the patient per image, None if not
+    given.
     """
 
     labels: dict[int, Labels]
+    columns: dict[int, str]
     groups: npt.NDArray[np.int64] | None
-    column: str
+
+    @property
+    def first(self) -> int:
+        """The first question that the set can judge."""
+        return next(iter(self.labels))
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A task with its network, and the gate where the repository has one."""
+    """A task with its network, and the gate where the repository has one; the manifests of both."""
 
     task: ImagingTask
     backend: OnnxBackend
     gate: ImageKindTask | None
     gate_backend: OnnxBackend | None
+    manifests: tuple[Manifest, ...]
 
     def kinds(self, image: DecodedImage) -> npt.NDArray[np.float64] | None:
         """What the gate says of the picture."""
@@ -85,7 +91,9 @@ def reader_of(repository: ModelRepository, task_name: str) -> Reader:
         gate = ImageKindTask(kinds)
         gate_backend = OnnxBackend(repository.get(kinds.name).network, threads=2)
     task = ImagingTask(entry.manifest, gate)
-    return Reader(task, OnnxBackend(entry.network, threads=2), gate, gate_backend)
+    backend = OnnxBackend(entry.network, threads=2)
+    manifests = (entry.manifest,) if kinds is None else (entry.manifest, kinds)
+    return Reader(task, backend, gate, gate_backend, manifests)
 
 
 def score(
@@ -110,41 +118,18 @@ def score(
 
 
 def truth_of(images: ImageSet, asked: Sequence[Question]) -> Truth:
-    """The columns that hold the labels: named like the question, else holding its codes or
-    numbers from 0."""
-    labels: dict[int, Labels] = {}
-    columns: dict[int, str] = {}
-    for number, question in enumerate(asked):
-        found = _column(images, question, exclude=set(columns.values()))
-        if found is not None:
-            columns[number], labels[number] = found
-    if 0 not in labels:
-        wanted = ", ".join(asked[0].codes)
-        raise BenchmarkError(
-            f"no label column holds only {wanted}: the labels that {asked[0].code} knows"
-        )
-    group = next((g for g in _GROUPS if g in images.columns), None)
+    """What the set says of each question, and of whom the images are. Raises BenchmarkError."""
+    found = truths(images.columns, asked)
+    group = next((g for g in GROUPS if g in images.columns), None)
     groups = None
     if group is not None:
         _, inverse = np.unique(images.columns[group], return_inverse=True)
         groups = inverse.astype(np.int64)
-    return Truth(labels, groups, columns[0])
-
-
-def _column(images: ImageSet, question: Question, exclude: set[str]) -> tuple[str, Labels] | None:
-    """The column and its labels; -1 where a research question's label is none of its own."""
-    codes = list(question.codes)
-    numbers = [str(i) for i in range(len(codes))]
-    free = [name for name in images.columns if name not in exclude]
-    for column in sorted(free, key=lambda name: name != question.code):
-        values = images.columns[column]
-        for known in (codes, numbers):
-            inside = set(values) <= set(known)
-            if inside or (question.research_only and column == question.code):
-                found = [known.index(v) if v in known else -1 for v in values]
-                if max(found) >= 0:
-                    return column, np.array(found, dtype=np.int64)
-    return None
+    return Truth(
+        {number: labels for number, (_, labels) in found.items()},
+        {number: column for number, (column, _) in found.items()},
+        groups,
+    )
 
 
 def view(images: ImageSet, reader: Reader, name: str) -> View:
@@ -208,8 +193,7 @@ def _seen(pictures: Iterator[DecodedImage], name: str) -> Iterator[DecodedImage]
             yield replace(picture, pixels=changed)
         else:
             rgb = apply_stress(name, picture.rgb, seed)
-            changed = (rgb.astype(np.float32) / np.float32(255.0)).mean(axis=2)
-            yield replace(picture, pixels=changed, rgb=rgb, colour=colour_spread(rgb))
+            yield replace(picture, pixels=luminance(rgb), rgb=rgb, colour=colour_spread(rgb))
 
 
 def _batches(pictures: Iterator[DecodedImage]) -> Iterator[list[DecodedImage]]:
@@ -227,14 +211,16 @@ def estimates(
     truth: Truth, seen: View, asked: Sequence[Question], *, samples: int = SAMPLES
 ) -> dict[str, Estimate]:
     """Every metric with a bootstrap interval over patients where the set names them."""
-    judged = [Judged(asked[i], truth.labels[i], seen.probabilities[i]) for i in truth.labels]
+    judged = [judge(asked[i], truth.labels[i], seen.probabilities[i]) for i in truth.labels]
     found = statistics(judged[0])
     joint = joint_accuracy(judged)
     if joint is not None:
         found["joint_accuracy"] = joint
     found["answered"] = lambda rows: float(np.mean(seen.answered[rows]))
     return {
-        name: bootstrapped(statistic, len(truth.labels[0]), groups=truth.groups, samples=samples)
+        name: bootstrapped(
+            statistic, len(truth.labels[truth.first]), groups=truth.groups, samples=samples
+        )
         for name, statistic in found.items()
     }
 
@@ -247,14 +233,15 @@ def _details(
     asked: Sequence[Question],
     file: str,
 ) -> Details:
-    question, labels, p = asked[0], truth.labels[0], seen.probabilities[0]
+    first = truth.first
+    question, labels, p = asked[first], truth.labels[first], seen.probabilities[first]
     codes, answer = list(question.codes), question.answers(p)
     true_codes, given = [codes[i] for i in labels], [codes[i] for i in answer]
     counts = Counter(true_codes)
     patients = "" if truth.groups is None else f", {len(np.unique(truth.groups))} patients"
     return Details(
         data=(
-            f"{len(images.names)} images{patients}; column `{truth.column}`: "
+            f"{len(images.names)} images{patients}; column `{truth.columns[first]}`: "
             + ", ".join(f"{counts[c]} {c}" for c in codes)
             + ".",
         ),

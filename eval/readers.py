@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.result import BenchmarkError
-from models.imaging.decode import DecodedImage, ImageRejected, colour_spread, decode
+from models.imaging.decode import DecodedImage, ImageRejected, colour_spread, decode, luminance
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK"
 
@@ -142,8 +142,8 @@ class ArrayImages:
         for image in self.pixels if rows is None else self.pixels[list(rows)]:
             grey = image.astype(np.float32) / np.float32(255.0)
             if grey.ndim == 3:
-                mean = grey.mean(axis=2, dtype=np.float32)
-                yield DecodedImage(mean, "png", colour=colour_spread(image), rgb=image)
+                plain = luminance(image)
+                yield DecodedImage(plain, "png", colour=colour_spread(image), rgb=image)
             else:
                 yield DecodedImage(grey, "png")
 

@@ -41,6 +41,13 @@ BENCHES = (
     "acuity --data {data}/text/ktas.dev.jsonl",
     "acuity --data {data}/text/esi_handbook.train.jsonl",
     "imaging --task cxr_pneumonia --data {data}/imaging/cxr_pneumonia.dev.zip --stress",
+    "imaging --task ct_nodule --data {data}/imaging/ct_nodule.dev.zip",
+    "imaging --task skin_lesion --data {data}/imaging/skin_ham10000.dev.zip",
+    "imaging --task retinamnist --data {data}/imaging/retinamnist.npz",
+    "foreign --task cxr_pneumonia --data {data}/imaging",
+    "foreign --task fundus_dr --data {data}/imaging",
+    "foreign --task skin_lesion --data {data}/imaging",
+    "foreign --task ct_nodule --data {data}/imaging",
     "findings --data {data}/text/zh_dialogue_status.dev.jsonl.gz",
     "findings --data {data}/text/cblue/CMeEE.dev.jsonl.gz",
 )
@@ -161,7 +168,10 @@ def _cross_validated() -> list[str]:
     ]
     for entry in evaluated_models().entries():
         for group, metrics in entry.manifest.metrics.items():
-            if "cross-validation" not in group:
+            folds = entry.manifest.measured_on == "cross-validation" and (
+                group == "dev" or group.startswith("dev/head/")
+            )
+            if "cross-validation" not in group and not folds:
                 continue
             for name, metric in metrics.items():
                 low, high = metric.low, metric.high
@@ -169,7 +179,8 @@ def _cross_validated() -> list[str]:
                 whole = metric.value.is_integer() and low is None
                 figure = f"{metric.value:.0f}" if whole else f"{metric.value:.3f}"
                 model = f"{entry.manifest.name} {entry.manifest.version}"
-                lines.append(f"| {model} | {group} | {name} | {figure} | {interval} |")
+                part = group.replace("dev", "folds", 1) if folds else group
+                lines.append(f"| {model} | {part} | {name} | {figure} | {interval} |")
     return [*lines, ""]
 
 
@@ -182,6 +193,21 @@ def _turn() -> list[str]:
     lines += ["```sh", "OMP_NUM_THREADS=1 python -m eval.turn", "```", ""]
     lines += ["| part | p50 ms | p99 ms |", "|---|---|---|"]
     lines += [f"| {part} | {row['p50']:.1f} | {row['p99']:.1f} |" for part, row in found.items()]
+    return [*lines, ""]
+
+
+def _throughput() -> list[str]:
+    """The engine beside ONNX Runtime alone, in process."""
+    found = _run([sys.executable, "-m", "serving.engine.throughput"])
+    rows = [json.loads(line) for line in found.splitlines()]
+    lines = ["## throughput: images per second of a network, two threads", ""]
+    lines += ["```sh", "python -m serving.engine.throughput", "```", ""]
+    lines += ["| model | ONNX Runtime alone, best batch | batch | through the engine | share |"]
+    lines += ["|---|---|---|---|---|"]
+    for row in rows:
+        bare = row["bare_by_batch"][str(row["best_batch"])]
+        lines.append(f"| {row['model']} | {bare:.0f} | {row['best_batch']} | {row['engine']:.0f}"
+                     f" | {row['share']:.1%} |")  # fmt: skip
     return [*lines, ""]
 
 
@@ -210,6 +236,7 @@ def main() -> None:
         parts.append("")
     parts += _cross_validated()
     parts += _turn()
+    parts += _throughput()
     figures, server = _latency(data)
     parts += ["## latency: one caller over HTTP on loopback", ""]
     parts += ["```sh", "python -m eval.latency --key KEY --physician KEY --xray FILE", "```", ""]

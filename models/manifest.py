@@ -77,7 +77,8 @@ class OutOfDistribution(_Strict):
 class Head(_Strict):
     """A further output of the network, read like the first: its own labels and calibration.
 
-    `output` names the tensor of its logits. A `research_only` head never decides anything and
+    `output` names the tensor of its logits, `column` the column of a set's labels that holds its
+    truth (empty: one that is named like `code`). A `research_only` head never decides anything and
     says so wherever it is shown.
     """
 
@@ -85,6 +86,7 @@ class Head(_Strict):
     zh: str
     en: str
     output: str
+    column: str = ""
     labels: list[Label]
     groups: list[LabelGroup] = Field(default_factory=list)
     calibration: Calibration = Calibration()
@@ -133,7 +135,9 @@ class Manifest(_Strict):
     """See the module docstring. `files` maps each file beside the manifest to its sha256.
 
     `answer_weights`: one per label, by which probabilities are multiplied before the largest
-    answers; none means 1 for each.
+    answers; none means 1 for each. `column`: see `Head`.
+    `measured_on`: the pictures behind the metrics `dev` of an imaging model: a part that only
+    reports, the held-out folds, or what was held out for the calibration too.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
@@ -152,6 +156,7 @@ class Manifest(_Strict):
     title: dict[Literal["zh", "en"], str]
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
+    column: str = ""
     labels: list[Label] = Field(default_factory=list)
     groups: list[LabelGroup] = Field(default_factory=list)
     heads: list[Head] = Field(default_factory=list)
@@ -164,10 +169,21 @@ class Manifest(_Strict):
     languages: list[Literal["zh", "en"]] = Field(default_factory=list)
     population: Population = Population()
     training_sets: list[TrainingSet]
+    measured_on: Literal["dev", "cross-validation", "held-out"] = "dev"
     metrics: dict[str, dict[str, Metric]] = Field(default_factory=dict)
     parity: dict[str, float] = Field(default_factory=dict)
     files: dict[str, str]
     notes: list[str] = Field(default_factory=list)
+
+    @property
+    def knows_its_pictures(self) -> bool:
+        """False for an imaging model that would answer any picture.
+
+        What refuses pictures of another kind is the gate, which must be told the kind, or the
+        distance from the training images. A modality does not: a PNG has none.
+        """
+        judged = self.population.image_kind is not None or self.ood is not None
+        return judged or self.task != "imaging"
 
     @property
     def noncommercial(self) -> bool:

@@ -41,7 +41,7 @@ def test_every_image_gets_a_forced_answer_though_none_is_answered(data: Path) ->
     assert not np.isnan(result.metrics["accuracy"])
     assert result.metrics["answered"] == 0.0
     assert "3 patients" in result.scored.details.data[0]
-    assert result.scored.models == {TASK: 1}
+    assert result.scored.models.keys() == {TASK}
     confusion = result.scored.details.confusion
     assert confusion is not None
     assert sum(map(sum, confusion.counts)) == 4
@@ -58,7 +58,7 @@ def test_stress_adds_every_transform(data: Path, tmp_path: Path) -> None:
 
 def test_labels_that_the_model_does_not_know_are_told(tmp_path: Path) -> None:
     data = write_zip(tmp_path / "a.zip", "dx", {"a.png": (noise(0), "mel")})
-    with pytest.raises(BenchmarkError, match="no label column holds only normal, pneumonia"):
+    with pytest.raises(BenchmarkError, match="no label column holds only labels"):
         run("imaging", data, task=TASK)
 
 
