@@ -22,4 +22,4 @@ class ModelLicenceError(ModelError):
 
 
 class ModelRefused(ModelError):
-    """A model that somebody offers for the repository is not fit to be added; says why."""
+    """A model is not fit to be added to the repository, or to be hosted from it; says why."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from models.errors import ModelIntegrityError, ModelLicenceError, UnknownModel
+from models.errors import ModelIntegrityError, ModelLicenceError, ModelRefused, UnknownModel
 from models.manifest import MANIFEST_FILE, Manifest, read_manifest
 
 SHIPPED = Path(__file__).parent / "artifacts"
@@ -76,7 +76,9 @@ class ModelRepository:
         return sorted(found, key=lambda e: (e.manifest.name, e.manifest.version))
 
     def refusal(self, manifest: Manifest) -> str | None:
-        """Why the weights may not be used here; None where they may."""
+        """Why the model may not be used here; None where it may."""
+        if not manifest.knows_its_pictures:
+            return "would answer any picture: it names no image_kind and brings no ood statistics"
         if manifest.noncommercial and not self.allow_noncommercial:
             return "learned on a non-commercial set; set allow_noncommercial to load it"
         return None
@@ -84,7 +86,7 @@ class ModelRepository:
     def get(self, name: str, version: int | None = None) -> ModelEntry:
         """The latest version of `name`, or a pinned one, verified and licensed for use.
 
-        Raises UnknownModel, ModelLicenceError or ModelIntegrityError.
+        Raises UnknownModel, ModelLicenceError, ModelRefused or ModelIntegrityError.
         """
         matches = [
             e
@@ -97,6 +99,7 @@ class ModelRepository:
         entry = matches[-1]
         refusal = self.refusal(entry.manifest)
         if refusal is not None:
-            raise ModelLicenceError(f"{name}: {refusal}")
+            unguarded = not entry.manifest.knows_its_pictures
+            raise (ModelRefused if unguarded else ModelLicenceError)(f"{name}: {refusal}")
         entry.verify()
         return entry

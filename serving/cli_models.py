@@ -81,7 +81,9 @@ def models_add(
     kind: Annotated[Kind, typer.Option(help="What it is; see docs/models.md.")] = "folder",
     about: Annotated[Path | None, typer.Option(help="What you know of it (--template).")] = None,
     as_next: Annotated[bool, typer.Option("--as-next", help="Add as the next version.")] = False,
-    sha256: Annotated[str | None, typer.Option(help="What the file's sha256 must be.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="What the file's sha256 must be; plain http needs it.")
+    ] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Largest download or unpacked size.")] = (
         MAX_BYTES
     ),
@@ -109,7 +111,7 @@ def models_add(
     except ModelError as error:
         raise fail(str(error)) from error
     except OSError as error:
-        raise fail(f"nothing was added: {error.strerror}") from error
+        raise fail(f"nothing was added: {error.strerror or type(error).__name__}") from error
     _say(entry, as_json)
 
 
@@ -121,10 +123,14 @@ def _add(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     from models.adopt.check import check_folder
+    from models.adopt.guard import check_kind
     from models.adopt.install import install
-    from serving.model_sources import is_address, opened
+    from models.repository import ModelRepository
+    from serving.model_download import is_address
+    from serving.model_sources import opened
     from serving.settings import Settings
 
+    root = Settings().models
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with (
         Progress(*columns, TransferSpeedColumn(), console=err, transient=True) as bar,
@@ -142,7 +148,9 @@ def _add(
                 folder = Path(scratch)
                 _make(kind, found, about, folder, max_bytes)
             bar.update(step, description="checking", completed=0, total=None)
-            return install(folder, check_folder(folder), Settings().models, as_next=as_next)
+            manifest = check_folder(folder)
+            check_kind(manifest, [e.manifest for e in ModelRepository(root).entries()])
+            return install(folder, manifest, root, as_next=as_next)
 
 
 def _make(kind: Kind, source: Path, about: Path, folder: Path, max_bytes: int) -> None:

@@ -7,26 +7,17 @@ untrusted as its address; `models/adopt` and `training/adopt` judge it.
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
 from models.adopt.unpack import copy_plain, is_archive, unpack
 from models.errors import ModelRefused
+from serving.model_download import Progress, download, is_address
 
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes so far and, where the server said so, of all."""
-_TIMEOUT_S = 60.0
-_BLOCK = 1 << 20
-
-
-def is_address(source: str) -> bool:
-    """Whether `source` is an address and no path."""
-    return source.lower().startswith(("http://", "https://"))
+_SHA256 = re.compile(r"^[0-9a-fA-F]{64}$")
 
 
 @contextmanager
@@ -43,10 +34,15 @@ def opened(
     `whole`: the model is a folder, so an archive is unpacked. `sha256`: what the one file must
     have. Raises ModelRefused.
     """
+    if sha256 is not None and not _SHA256.match(sha256):
+        raise ModelRefused("a sha256 has 64 hexadecimal digits")
     with tempfile.TemporaryDirectory(prefix="fenzhen-add-") as scratch:
         place = Path(scratch)
         if is_address(source):
-            found = _download(source, place / "download", max_bytes, progress)
+            found = download(
+                source, place / "download", max_bytes=max_bytes, checked=sha256 is not None,
+                progress=progress,
+            )  # fmt: skip
         else:
             found = Path(source)
             if not found.exists():
@@ -68,44 +64,3 @@ def _check_sha256(path: Path, wanted: str) -> None:
     with path.open("rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != wanted.lower():
             raise ModelRefused(f"{path.name}: sha256 differs from the one given")
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """http and https only, redirects included: nothing that reads files or speaks ftp."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPRedirectHandler(), urllib.request.UnknownHandler(),
-    ):  # fmt: skip
-        opener.add_handler(handler)
-    return opener
-
-
-def _download(address: str, folder: Path, max_bytes: int, progress: Progress) -> Path:
-    """The file at an address; never names the address's query, which may hold a key."""
-    parts = urlsplit(address)
-    name = PurePosixPath(unquote(parts.path)).name
-    if not name or name in (".", "..") or "\0" in name:
-        raise ModelRefused("the address names no file")
-    folder.mkdir()
-    path = folder / name[-200:]
-    try:
-        with _opener().open(address, timeout=_TIMEOUT_S) as answer, path.open("xb") as out:
-            announced = answer.headers.get("Content-Length", "")
-            total = int(announced) if announced.isdecimal() else None
-            done = 0
-            while block := answer.read(_BLOCK):
-                done += len(block)
-                if done > max_bytes or (total or 0) > max_bytes:
-                    raise ModelRefused(f"{path.name}: larger than {max_bytes:,} bytes")
-                out.write(block)
-                progress(done, total)
-    except urllib.error.HTTPError as error:
-        raise ModelRefused(f"{parts.hostname} answers {error.code} for {path.name}") from error
-    except (OSError, ValueError) as error:
-        # URLError is an OSError; http.client's complaints of a broken answer are ValueErrors.
-        raise ModelRefused(f"{path.name} cannot be fetched from {parts.hostname}") from error
-    if total is not None and done != total:
-        raise ModelRefused(f"{path.name}: {done:,} of {total:,} bytes arrived")
-    return path

@@ -18,6 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from models.adopt.guard import check_guarded
 from models.errors import ModelError, ModelRefused
 from models.imaging.context import WIDTH as CONTEXT_WIDTH
 from models.imaging.preprocess import PreprocessSpec
@@ -145,6 +146,7 @@ def _task(folder: Path, manifest: Manifest) -> None:
         raise ModelRefused("the manifest names no training set")
     if manifest.task == "imaging":
         _imaging(manifest)
+        check_guarded(manifest)
     if manifest.task == "embedding":
         try:
             EmbeddingTask(manifest, folder).prepare("头痛 headache")

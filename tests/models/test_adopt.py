@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from models.adopt.check import check_folder
+from models.adopt.guard import check_kind
 from models.adopt.install import install, next_version
 from models.adopt.unpack import copy_plain, unpack
 from models.errors import ModelIntegrityError, ModelRefused
@@ -94,6 +95,45 @@ def test_an_imaging_manifest_that_does_not_fit_its_network_is_refused(
     edit(tmp_path / "model", change)
     with pytest.raises(ModelRefused, match=why):
         check_folder(tmp_path / "model")
+
+
+def test_an_imaging_model_that_would_answer_any_picture_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(ModelRepository().get("cxr_pneumonia").folder, tmp_path / "model")
+    edit(tmp_path / "model", lambda m: m["population"].pop("image_kind"))
+    assert check_folder(tmp_path / "model").ood is not None, "it knows its own pictures by distance"
+    edit(tmp_path / "model", lambda m: m.pop("ood"))
+    with pytest.raises(ModelRefused, match="an opinion on any picture: name its population"):
+        check_folder(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda ood: ood.update(method="energy"), "ood does not fit"),
+        (lambda ood: ood["statistics"].pop("mean"), "ood does not fit"),
+        (lambda ood: ood["statistics"].update(mean=[0.0], precision=[1.0]), "ood does not fit"),
+        (lambda ood: ood.update(threshold=0.0), "no number"),
+    ],
+)
+def test_distances_that_cannot_be_computed_are_refused(
+    tmp_path: Path, change: Any, why: str
+) -> None:
+    shutil.copytree(ModelRepository().get("cxr_pneumonia").folder, tmp_path / "model")
+    edit(tmp_path / "model", lambda m: change(m["ood"]))
+    with pytest.raises(ModelRefused, match=why):
+        check_folder(tmp_path / "model")
+
+
+def test_a_kind_of_picture_that_the_repositorys_gate_does_not_know_is_refused() -> None:
+    repository = ModelRepository()
+    gate = repository.get("image_kind").manifest
+    model = repository.get("cxr_pneumonia").manifest
+    check_kind(model, [gate])
+    check_kind(model, [])
+    for unknown in ("mammogram", "other"):
+        population = model.population.model_copy(update={"image_kind": unknown})
+        with pytest.raises(ModelRefused, match=f"of the kind {unknown}; known are chest_xray"):
+            check_kind(model.model_copy(update={"population": population}), [model, gate])
 
 
 def test_a_model_without_a_card_is_refused(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.server
 import io
 import json
@@ -19,7 +18,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from typer.testing import CliRunner
 
-from models.repository import SHIPPED, ModelRepository
+from models.manifest import OutOfDistribution, read_manifest, write_manifest
+from models.repository import SHIPPED, ModelRepository, sha256_of
 from serving.cli import app
 from serving.services import NEEDED
 from serving.settings import Settings
@@ -52,13 +52,17 @@ def shop(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files; `/away/…` leads to a file of the machine, `/short` breaks off."""
+    """Serves files; `/to?URL` leads there, `/round` to itself, `/short` breaks off, `/odd` speaks
+    no HTTP."""
 
     def do_GET(self) -> None:
-        if self.path.startswith("/away"):
+        path, _, wanted = self.path.partition("?")
+        if path.startswith(("/to", "/round")):
             self.send_response(302)
-            self.send_header("Location", "file:///etc/hostname")
+            self.send_header("Location", wanted.partition("&")[0] or self.path)
             self.end_headers()
+        elif path.startswith("/odd"):
+            self.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
         elif self.path.startswith("/short"):
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -97,8 +101,9 @@ def test_a_ready_folder_is_added_listed_and_intact(root: Path) -> None:
 @pytest.mark.parametrize("kind", ["zip", "gztar"])
 def test_an_archive_is_fetched_and_added(root: Path, shop: tuple[Path, str], kind: str) -> None:
     folder, address = shop
-    name = archive(folder, kind).name
-    assert "was added" in run("add", f"{address}/{name}?key=secret")
+    file = archive(folder, kind)
+    said = run("add", f"{address}/{file.name}?key=secret", "--sha256", sha256_of(file))
+    assert "was added" in said
     assert (root / "dialogue_status" / "1" / "model.onnx").is_file()
 
 
@@ -114,7 +119,7 @@ def test_a_download_must_have_the_sha256_that_was_asked_for(
     root: Path, shop: tuple[Path, str]
 ) -> None:
     folder, address = shop
-    digest = hashlib.sha256(archive(folder).read_bytes()).hexdigest()
+    digest = sha256_of(archive(folder))
     source = f"{address}/model.zip"
     assert "sha256 differs" in run("add", source, "--sha256", "0" * 64, code=1)
     assert not root.exists()
@@ -125,8 +130,9 @@ def test_a_download_must_have_the_sha256_that_was_asked_for(
     ("path", "why"),
     [
         ("/nothing.zip", "answers 404"),
-        ("/away.zip", "cannot be fetched|answers 302"),
-        ("/short.zip", "of 1,000 bytes|cannot be fetched"),
+        ("/short.zip", "cannot be fetched"),
+        ("/odd.zip", "cannot be fetched"),
+        ("/round.zip", "sends on and on"),
         ("/", "names no file"),
     ],
 )
@@ -134,16 +140,54 @@ def test_what_cannot_be_fetched_is_said_and_nothing_is_added(
     root: Path, shop: tuple[Path, str], path: str, why: str
 ) -> None:
     _, address = shop
-    said = run("add", f"{address}{path}?key=secret", code=1)
-    assert any(part in said for part in why.split("|")), said
+    said = run("add", f"{address}{path}?&key=secret", "--sha256", "0" * 64, code=1)
+    assert why in said
     assert "secret" not in said
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("file:///etc/hostname", "another protocol"),
+        ("ftp://example.org/x.zip", "another protocol"),
+        ("http://10.0.0.1/x.zip", "not public"),
+        ("http://169.254.169.254/latest/meta-data", "not public"),
+        ("http://[::ffff:10.0.0.1]/x.zip", "not public"),
+        ("http://localhost:1/x.zip", "not public"),
+        ("http://no-such-host.invalid/x.zip", "not public"),
+    ],
+)
+def test_a_server_cannot_send_the_operator_into_his_own_network(
+    root: Path, shop: tuple[Path, str], location: str, why: str
+) -> None:
+    _, address = shop
+    said = run("add", f"{address}/to.zip?{location}", "--sha256", "0" * 64, code=1)
+    assert why in said
+    assert not root.exists()
+
+
+def test_a_server_may_send_on_to_another_of_its_own_files(
+    root: Path, shop: tuple[Path, str]
+) -> None:
+    folder, address = shop
+    digest = sha256_of(archive(folder))
+    run("add", f"{address}/to.zip?{address}/model.zip", "--sha256", digest)
+    assert (root / "dialogue_status" / "1" / "model.onnx").is_file()
+
+
+def test_nothing_comes_over_plain_http_without_a_sha256(root: Path, shop: tuple[Path, str]) -> None:
+    folder, address = shop
+    archive(folder)
+    assert "https address, or --sha256" in run("add", f"{address}/model.zip", code=1)
+    assert "64 hexadecimal digits" in run("add", f"{address}/model.zip", "--sha256", "abc", code=1)
     assert not root.exists()
 
 
 def test_a_download_larger_than_allowed_is_refused(root: Path, shop: tuple[Path, str]) -> None:
     folder, address = shop
-    archive(folder)
-    assert "larger than" in run("add", f"{address}/model.zip", "--max-bytes", "1000", code=1)
+    words = ["--max-bytes", "1000", "--sha256", sha256_of(archive(folder))]
+    assert "larger than" in run("add", f"{address}/model.zip", *words, code=1)
     assert not root.exists()
 
 
@@ -155,6 +199,8 @@ def test_a_download_larger_than_allowed_is_refused(root: Path, shop: tuple[Path,
         (["add", "x.pt", "--kind", "densenet"], "needs --about"),
         (["add", "x", "--about", "about.yaml"], "leave --about away"),
         (["add", "ftp://host/model.zip"], "there is no"),
+        (["add", "https://host:port/model.zip"], "this is no address"),
+        (["add", "https:///model.zip"], "names no host"),
     ],
 )
 @pytest.mark.usefixtures("root")
@@ -195,6 +241,22 @@ def png() -> bytes:
     return buffer.getvalue()
 
 
+def with_distances(folder: Path, target: Path) -> Path:
+    """A copy of an added classifier whose owner has measured its training images: it names no kind
+    of picture and knows its own by their distance."""
+    shutil.copytree(folder, target)
+    manifest = read_manifest(target)
+    width = next(spec.shape[-1] for spec in manifest.outputs if spec.name == "features")
+    near = {"mean": [0.0] * width, "precision": np.eye(width).ravel().tolist()}
+    changes = {
+        "name": "chest_findings",
+        "population": manifest.population.model_copy(update={"image_kind": None}),
+        "ood": OutOfDistribution(method="mahalanobis", threshold=1e6, statistics=near),
+    }
+    write_manifest(target, manifest.model_copy(update=changes))
+    return target
+
+
 @pytest.mark.torch
 def test_an_added_network_gives_opinions_and_an_added_encoder_finds_passages(
     root: Path, tmp_path: Path
@@ -214,10 +276,11 @@ def test_an_added_network_gives_opinions_and_an_added_encoder_finds_passages(
     net = save_torchxrayvision(tmp_path / "x.pt", legacy=True)
     about = write_about(
         tmp_path,
-        population={"modalities": ["DX"], "min_age_years": 18},
+        name="of_no_known_kind",
         image={"size": 64, "scaling": "torchxrayvision", "shape": "squash"},
     )
     run("add", str(tmp_path / "x.pt"), "--kind", "densenet", "--about", str(about))
+    run("add", str(with_distances(root / "of_no_known_kind" / "1", tmp_path / "measured")))
     save_text_encoder(tmp_path / "encoder")
     about = write_about(
         tmp_path, name="embedding", languages=["zh", "en"], text={"pooling": "mean", "longest": 48}
@@ -252,6 +315,14 @@ def test_an_added_network_gives_opinions_and_an_added_encoder_finds_passages(
         ).json()["results"][0]
         assert young["abstained"] == ["age_outside_population"]
         assert young["probabilities"] == []
+        # The first says that it reads radiographs of the chest, and no gate is here to know them.
+        unknown = client.post(
+            "/v1/imaging/studies",
+            files={"files": ("x.png", png())},
+            data={"task": "of_no_known_kind", "age_years": 40},
+            headers=headers,
+        )
+        assert unknown.status_code == 404
         url = f"/v1/imaging/studies/{answer.json()['decision_id']}/heatmap.png"
         assert client.get(url, headers=headers).status_code == 200
         hits = client.get(

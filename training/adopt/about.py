@@ -105,8 +105,9 @@ class About(_Strict):
             )
             if not value
         ]  # fmt: skip
-        if not (self.population.image_kind or self.population.modalities):
-            lacking.append("population.image_kind or population.modalities")
+        if self.population.image_kind is None:
+            # A modality is no substitute: a PNG has none, and would get an opinion.
+            lacking.append("population.image_kind")
         if lacking or self.image is None:
             raise ModelRefused(f"about.yaml lacks {', '.join(lacking)}")
         codes = [label.code for label in self.named]
