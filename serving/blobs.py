@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import delete
+
 from serving.errors import InternalError, InvalidInput, NotFound
 from serving.storage.database import Database
 from serving.storage.insert import insert_if_absent
 from serving.storage.tables import BlobRow
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+_NEW = ".new-"
 MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,49}/[a-z0-9.+-]{1,49}")
 
 
@@ -40,7 +43,7 @@ class BlobStore:
 
     def __init__(self, folder: Path, db: Database) -> None:
         """`folder` is made when the first blob comes."""
-        self._folder = folder.resolve()
+        self.folder = folder.resolve()
         self._db = db
 
     def put(self, data: bytes, media_type: str) -> BlobInfo:
@@ -52,17 +55,32 @@ class BlobStore:
             raise InvalidInput("not a media type")
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
-        if not _holds(path, digest):
-            _write_whole(path, data)
         row = {
             "sha256": digest,
             "media_type": media_type,
             "size": len(data),
             "created_at": self._db.clock.now(),
         }
+        # The row first: whatever a crash leaves on the disk, a sweep finds it by its row.
         with self._db.write() as session:
             insert_if_absent(session, BlobRow, row)
-            return _info(session.get_one(BlobRow, digest))
+            info = _info(session.get_one(BlobRow, digest))
+        if not _holds(path, digest):
+            _write_whole(path, data)
+        return info
+
+    def remove(self, sha256: str) -> None:
+        """Forget a blob, with what an interrupted writing of it left. Again does nothing.
+
+        Only for one that nothing points to, and while nobody can be putting it. Raises NotFound
+        for what is no sha256.
+        """
+        path = self._path(sha256)
+        path.unlink(missing_ok=True)
+        for litter in path.parent.glob(_NEW + "*"):
+            litter.unlink(missing_ok=True)
+        with self._db.write() as session:
+            session.execute(delete(BlobRow).where(BlobRow.sha256 == sha256))
 
     def get(self, sha256: str) -> bytes:
         """The bytes. Raises NotFound, or InternalError when they are not what was kept."""
@@ -77,10 +95,10 @@ class BlobStore:
 
     def info(self, sha256: str) -> BlobInfo:
         """What is known of a blob. Raises NotFound."""
-        self._path(sha256)
+        held = self._path(sha256).is_file()
         with self._db.read() as session:
             row = session.get(BlobRow, sha256)
-            if row is None:
+            if row is None or not held:
                 raise NotFound("no such blob")
             return _info(row)
 
@@ -91,7 +109,7 @@ class BlobStore:
     def _path(self, sha256: str) -> Path:
         if not SHA256.fullmatch(sha256):
             raise NotFound("no such blob")
-        return self._folder / sha256[:2] / sha256[2:4] / sha256
+        return self.folder / sha256[:2] / sha256[2:4] / sha256
 
 
 def _holds(path: Path, digest: str) -> bool:
@@ -106,7 +124,7 @@ def _holds(path: Path, digest: str) -> bool:
 def _write_whole(path: Path, data: bytes) -> None:
     """Write beside, flush to the disk, rename: a reader sees all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_NEW)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)

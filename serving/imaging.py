@@ -25,7 +25,8 @@ from serving.engine.engine import Inference
 from serving.errors import NotFound
 from serving.imaging_records import UNREAD, UNSAID, Opinion, Part, Patient, Study, record_study
 from serving.services import Services
-from serving.uploads import Upload, open_upload
+from serving.storage.instances import OtherPatient
+from serving.uploads import Upload, opened
 from serving.users import User
 
 _UNREAD_VERSION = 0
@@ -56,20 +57,26 @@ async def read_study(
     `age_years`, `sex` (female, male) and `site` (one of `models.imaging.context.SITES`) are what
     the sender says of the patient.
 
-    Raises ImageRejected for the first file that is not an image that we read.
+    Raises ImageRejected for the first file that is not an image that we read, and OtherPatient
+    where one belongs to a study that is held of another patient.
     """
     patient = Patient(age_years, sex, site)
     parts = []
     for data in files:
         # One at a time: eight pictures of the largest size must not stand in memory together.
-        upload = await asyncio.to_thread(open_upload, services, data)
-        parts.append(await _part(services, task, upload, patient, bulk))
+        async with opened(services, data, user) as upload:
+            parts.append(await _part(services, task, upload, patient, bulk))
         del upload
     record = partial(record_study, services, task.model, parts, patient, user, bulk)
     try:
-        return await asyncio.to_thread(record)
-    except IntegrityError:  # the same instance was added meanwhile: now it is a known one
-        return await asyncio.to_thread(record)
+        try:
+            return await asyncio.to_thread(record)
+        except IntegrityError:  # the same instance was added meanwhile: now it is a known one
+            return await asyncio.to_thread(record)
+    except OtherPatient:
+        note = services.refusals.note
+        await asyncio.to_thread(note, user.id, "other_patient", sum(map(len, files)))
+        raise
 
 
 async def read_upload(
@@ -77,7 +84,7 @@ async def read_upload(
 ) -> Study:
     """Read one file that is opened already; without a task it is kept and queued unread.
 
-    Raises IntegrityError when its instance has been added meanwhile.
+    Raises IntegrityError when its instance has been added meanwhile, and OtherPatient.
     """
     if task is None:
         name, part = UNREAD, await asyncio.to_thread(_unread, upload)

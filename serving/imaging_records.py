@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from models.imaging.opinion import TEXT_IN_PICTURE, ImagingResult
+from models.imaging.ages import kept_age
+from models.imaging.opinion import TEXT_WARNINGS, ImagingResult
 from serving import answering
 from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
@@ -94,7 +95,8 @@ def record_study(
 ) -> Study:
     """One decision for all pictures, with the instances and fingerprints that belong to it.
 
-    Blocking. Raises sqlalchemy's IntegrityError when an instance has been added meanwhile.
+    Blocking. Raises sqlalchemy's IntegrityError when an instance has been added meanwhile, and
+    OtherPatient where an instance's study is held of somebody else.
     """
     opinions = [opinion for part in parts for opinion in part.opinions]
     results = tuple(opinion.result for opinion in opinions)
@@ -110,6 +112,7 @@ def record_study(
     at = services.db.clock.now()
 
     def alongside(session: Session, decision_id: str) -> None:
+        instances.check_patients(session, [one.header for one in fresh.values()])
         instances.add_pictures(session, decision_id, pictures)
         for sop_uid, instance in fresh.items():
             instances.add_instance(
@@ -127,7 +130,7 @@ def record_study(
         kind=DecisionKind.IMAGING,
         input={
             "task": task,
-            "age_years": patient.age_years,
+            "age_years": kept_age(patient.age_years),
             "sex": patient.sex,
             "site": patient.site,
             "images": [
@@ -146,6 +149,10 @@ def record_study(
         alongside=alongside,
         bulk=bulk,
     )
+    for part in parts:
+        if part.instance is not None and _held_header(part.instance, fresh | known) is None:
+            size = len(part.instance.data)
+            services.refusals.note(user.id, "duplicate_sop_instance", size, subject=record.id)
     return Study(
         record,
         results,
@@ -197,7 +204,7 @@ def _held_header(instance: Instance | None, held: Mapping[str, Instance]) -> Ins
     if instance is None:
         return None
     same = held.get(instance.header.sop_uid)
-    kept = same is not None and same.fingerprint == instance.fingerprint
+    kept = same is not None and same.sha256 == instance.sha256
     return instance.header if kept else None
 
 
@@ -210,7 +217,7 @@ def _instances(
 ) -> tuple[dict[str, Instance], dict[str, Instance]]:
     """The instances that are new here, and those that are held already, by SOP UID.
 
-    Another picture under a UID that is taken is in neither: it is read, and not kept as DICOM.
+    Other content under a UID that is taken is in neither: it is read, and not kept as DICOM.
     """
     fresh: dict[str, Instance] = {}
     known: dict[str, Instance] = {}
@@ -221,7 +228,7 @@ def _instances(
         held = instances.find(services.db, sop_uid)
         if held is None:
             fresh[sop_uid] = part.instance
-        elif held.fingerprint == part.instance.fingerprint:
+        elif held.blob == part.instance.sha256:
             known[sop_uid] = part.instance
     return fresh, known
 
@@ -233,7 +240,7 @@ def _duplicates(services: Services, pictures: Sequence[ReadPicture]) -> tuple[Du
 
 def _reasons(results: Sequence[ImagingResult], duplicates: Sequence[Duplicate]) -> list[Reason]:
     reasons = {Reason.DUPLICATE} if duplicates else set()
-    if any(TEXT_IN_PICTURE in result.warnings for result in results):
+    if any(TEXT_WARNINGS.intersection(result.warnings) for result in results):
         reasons.add(Reason.TEXT_IN_PICTURE)
     for result in results:
         if "out_of_distribution" in result.abstained:

@@ -19,6 +19,7 @@ from serving.app import API_ROUTERS, create_app
 from serving.cli import app as cli
 from serving.engine.metrics import EngineMetrics
 from serving.errors import ERROR_KINDS
+from serving.ingest_metrics import IngestMetrics
 from serving.settings import Settings
 from serving.users import PERMISSIONS, Permission
 
@@ -83,6 +84,7 @@ def _metrics(app: FastAPI) -> Iterator[str]:
     app.build_middleware_stack()
     registry: CollectorRegistry = app.state.registry
     EngineMetrics(registry)
+    IngestMetrics(registry)
     for metric in registry.collect():
         yield f"| `{metric.name}` | {metric.documentation} |"
 

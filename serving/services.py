@@ -6,6 +6,7 @@ files and may take seconds; nothing here answers requests.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from knowledge_base.search.index import KnowledgeIndex
 from models.backends import Tensor
 from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
-from models.errors import ModelLicenceError
+from models.errors import ModelLicenceError, ModelRefused
 from models.manifest import Manifest
 from models.repository import ModelEntry, ModelRepository
 from models.tasks.acuity import AcuityTask
@@ -25,10 +26,14 @@ from models.tasks.embedding import EmbeddingTask
 from models.tasks.image_kind import ImageKindTask, best_gate
 from models.tasks.imaging import ImagingTask
 from models.tasks.triage import TriageTask
+from serving.blob_sweep import FolderInUse, sweep
 from serving.blobs import BlobStore
 from serving.engine.engine import Engine
 from serving.engine.metrics import EngineMetrics
 from serving.engine.scheduler import Limits
+from serving.ingest_metrics import IngestMetrics
+from serving.pixel_budget import PixelBudget
+from serving.refusals import Refusals
 from serving.reviews.policy import ReviewPolicy
 from serving.settings import Settings
 from serving.storage.database import Database
@@ -51,13 +56,17 @@ class Services:
     `gate` tells kinds of pictures apart before an imaging task; None where the repository has no
     such model.
 
-    `refused` are models that their licence keeps out under these settings.
+    `refused` are models that may not be used here. `pixels` is the room
+    for decoded images, `refusals` writes down what was not taken in.
     """
 
     settings: Settings
     registry: CollectorRegistry
     db: Database
     blobs: BlobStore
+    pixels: PixelBudget
+    refusals: Refusals
+    folder: FolderInUse
     policy: ReviewPolicy
     models: Mapping[str, ModelEntry]
     refused: Mapping[str, ModelEntry]
@@ -72,6 +81,8 @@ class Services:
     async def close(self) -> None:
         """Finish what waits, then let go of the database."""
         await self.engine.drain()
+        await asyncio.to_thread(self.refusals.flush)
+        self.folder.close()
         self.db.close()
 
 
@@ -88,7 +99,8 @@ def warm_up(manifest: Manifest) -> dict[str, Tensor]:
 def _admitted(
     repository: ModelRepository,
 ) -> tuple[dict[str, ModelEntry], dict[str, ModelEntry]]:
-    """The latest version of every model, verified, and those that their licence keeps out.
+    """The latest version of every model, verified, and those that are kept out: by their licence,
+    or because they would answer any picture.
 
     Raises ModelError for a missing or altered file, and where a needed model is missing or kept
     out.
@@ -98,7 +110,7 @@ def _admitted(
     for name in dict.fromkeys((*latest, *NEEDED)):
         try:
             admitted[name] = repository.get(name)
-        except ModelLicenceError as error:
+        except (ModelLicenceError, ModelRefused) as error:
             if name in NEEDED:
                 raise
             log.warning("model not loaded", model=name, why=str(error))
@@ -109,7 +121,8 @@ def _admitted(
 def _guarded(manifest: Manifest, gate: ImageKindTask | None) -> bool:
     """Whether the gate knows the kind of picture that the model reads; else it is not offered.
 
-    A model that names no kind relies on modality and body part, as its operator has decided.
+    A model that names no kind refuses by the distance from its training images: one without
+    either does not come out of the repository.
     """
     kind = manifest.population.image_kind
     known = kind is None or (gate is not None and gate.label(kind) is not None)
@@ -118,10 +131,19 @@ def _guarded(manifest: Manifest, gate: ImageKindTask | None) -> bool:
     return known
 
 
+def _folder_swept(db: Database, blobs: BlobStore, metrics: IngestMetrics) -> FolderInUse:
+    """The hold on the folder of the blobs; swept before, where no other server is at work."""
+    folder = FolderInUse(blobs.folder)
+    if folder.alone():
+        metrics.swept.inc(sweep(db, blobs))
+    folder.share()
+    return folder
+
+
 async def open_services(settings: Settings, registry: CollectorRegistry) -> Services:
     """Open the database, verify and load every model, warm it up and build the index.
 
-    A model that is not licensed for this use is left out; see `_admitted` for what stops a start.
+    A model that may not be used here is left out; see `_admitted` for what stops a start.
     """
     db = Database(settings.database)
     db.migrate()
@@ -139,13 +161,18 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
         if entry.manifest.task != "embedding":
             # Search embeds one short query where it stands: 0.1 ms, less than a queue costs.
             engine.add(name, backends[name], limits)
+    metrics = IngestMetrics(registry)
+    blobs = BlobStore(settings.var / "blobs", db)
     kinds = best_gate(entry.manifest for entry in entries.values())
     gate = None if kinds is None else ImageKindTask(kinds)
     return Services(
         settings=settings,
         registry=registry,
         db=db,
-        blobs=BlobStore(settings.var / "blobs", db),
+        blobs=blobs,
+        pixels=PixelBudget(settings.max_open_pixels),
+        refusals=Refusals(db, metrics),
+        folder=_folder_swept(db, blobs, metrics),
         policy=ReviewPolicy.load(),
         models=entries,
         refused=refused,

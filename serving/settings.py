@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         50_000_000, ge=10_000, description="Most pixels of an image, read from its header."
     )
+    max_open_pixels: int = Field(
+        100_000_000,
+        ge=10_000,
+        description="Most pixels of images decoded at once, over all requests and all frames; "
+        "whoever comes beyond waits, then gets a 429.",
+    )
     max_stow_bytes: int = Field(
         256_000_000,
         ge=1_000,
@@ -72,6 +78,11 @@ class Settings(BaseSettings):
     session_hours: int = Field(
         12, ge=1, description="How long a physician stays signed in to the console."
     )
+    report_organization: str = Field(
+        "Not recorded",
+        pattern=r"^[^\\\x00-\x1f]{1,64}$",
+        description="The hospital's name in signed DICOM reports (Verifying Organization).",
+    )
     timezone: str = Field(
         "Asia/Shanghai", description="The hospital's time zone (IANA): duty hours and days."
     )
@@ -91,6 +102,12 @@ class Settings(BaseSettings):
     )
     batch_open: int = Field(
         16, ge=1, description="Most unfinished batches; more are refused with 429."
+    )
+    batch_lease_seconds: int = Field(
+        60,
+        ge=3,
+        description="How long a batch waits for a server that works on it and falls silent, before "
+        "another server, or the same one after a crash, goes on with it.",
     )
     batch_keep_hours: int = Field(
         168,

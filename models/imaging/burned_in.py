@@ -28,7 +28,7 @@ _CELL = 8
 _STEP = 40  # a step of grey between neighbours that a drawn edge exceeds, of 255
 _EDGES_PER_CELL = 5
 _MOST_PLACES = 48
-_MOST_MARKS = 2000  # per place and ink; a page of small print has as many
+_MOST_MARKS = 600  # per place and ink: what bounds the cost of noise; a line of print has 40
 _CONTRAST = 45
 _MIN_GLYPHS, _MIN_HEIGHT, _MAX_HEIGHT = 4, 5, 96
 _ALIKE = 0.62  # the lower of two glyphs' heights over the higher
@@ -67,13 +67,16 @@ class _Glyph:
         return self.right - self.left
 
 
+def has_text(image: DecodedImage) -> bool:
+    """Whether anything looks like drawn text; stops at the first line of it."""
+    return next(_print(_looked_at(image)), None) is not None
+
+
 def find_text(image: DecodedImage) -> tuple[TextRegion, ...]:
     """Boxes around what looks like drawn text, from top to bottom; empty for most pictures."""
     grey = _looked_at(image)
     height, width = grey.shape
-    if min(height, width) < MIN_SIDE:
-        return ()  # a patch: too small to name anybody
-    lines = [line for place in _places(grey) for line in _lines(grey, place)]
+    lines = _print(grey)
     regions = {
         TextRegion(
             min(g.top for g in line) / height,
@@ -84,6 +87,13 @@ def find_text(image: DecodedImage) -> tuple[TextRegion, ...]:
         for line in lines
     }
     return tuple(sorted(regions, key=lambda region: (region.top, region.left)))
+
+
+def _print(grey: _Grey) -> Iterator[list[_Glyph]]:
+    """Lines of print, none in a patch: that is too small to name anybody."""
+    if min(grey.shape) >= MIN_SIDE:
+        for place in _places(grey):
+            yield from _lines(grey, place)
 
 
 def _looked_at(image: DecodedImage) -> _Grey:
@@ -152,6 +162,8 @@ def _glyphs(signed: npt.NDArray[np.int16], top: int, left: int) -> list[_Glyph]:
                 floor,
             )
         )
+        if len(found) == _MOST_MARKS:
+            break
     return found
 
 
@@ -161,7 +173,7 @@ def _in_line(glyphs: list[_Glyph]) -> Iterator[list[_Glyph]]:
     Only the nearest few are looked at for the next letter, so that a picture full of marks costs
     no more than its marks.
     """
-    order = sorted(glyphs[:_MOST_MARKS], key=lambda glyph: glyph.left)
+    order = sorted(glyphs, key=lambda glyph: glyph.left)
     taken = [False] * len(order)
     for start, first in enumerate(order):
         if taken[start]:

@@ -7,7 +7,8 @@ header before anything is decoded. Everything else raises `ImageRejected`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,10 @@ DecodeWarning = Literal[
     "no_voi_window",
     "padding_removed",
     "header_ignored",
+    "hounsfield_unknown",
+    "text_in_picture",
+    "text_in_left_out_frame",
+    "text_search_sampled",
 ]
 
 _OTHER_IMAGES = (b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"\0\0\0\x0cjP  ", b"%PDF", b"<svg")
@@ -54,6 +59,14 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What a file's header promises: pixels over all frames, and frames."""
+
+    pixels: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class DicomMetadata:
     """What the header says; None where it says nothing. Holds nothing that identifies anybody.
 
@@ -74,6 +87,7 @@ class DecodedImage:
 
     colour: mean spread between the colour channels in 0..1 (0 for grey files).
     rgb: uint8 [H, W, 3], None for a grey file.
+    hounsfield: int16 [H, W] in HU of a CT that says how its values are rescaled, else None.
     """
 
     pixels: npt.NDArray[np.float32]
@@ -82,6 +96,7 @@ class DecodedImage:
     colour: float = 0.0
     warnings: tuple[DecodeWarning, ...] = ()
     rgb: npt.NDArray[np.uint8] | None = None
+    hounsfield: npt.NDArray[np.int16] | None = None
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None) -> DecodedImage:
@@ -98,22 +113,62 @@ def decode_frames(data: bytes, limits: DecodeLimits | None = None) -> tuple[Deco
     return _frames(data, bounds, bounds.max_frames, "frames_left_out")
 
 
+def decode_numbered(
+    data: bytes, limits: DecodeLimits, numbers: Sequence[int]
+) -> Iterator[DecodedImage]:
+    """Frames of a DICOM file by their numbers, counted from 0, one in memory at a time.
+
+    Raises ImageRejected with a code.
+    """
+    from models.imaging.dicom import decode_dicom
+    from models.imaging.dicom_file import read_image
+
+    return decode_dicom(read_image(data, limits), numbers)
+
+
+def measure(data: bytes, limits: DecodeLimits | None = None) -> Measure:
+    """What the header promises, before anything is decoded; raises ImageRejected with a code."""
+    from models.imaging.dicom_file import read_image
+    from models.imaging.raster import measure_raster
+
+    bounds = limits or DecodeLimits()
+    source_format = _format(data, bounds)
+    if source_format == "dicom":
+        image = read_image(data, bounds)
+        return Measure(image.rows * image.columns * image.frames, image.frames)
+    return Measure(measure_raster(data, bounds, source_format), 1)
+
+
 def _frames(
     data: bytes, limits: DecodeLimits, max_frames: int, left_out: DecodeWarning
 ) -> tuple[DecodedImage, ...]:
     # Late: these modules need the names above.
     from models.imaging.dicom import decode_dicom
-    from models.imaging.dicom_file import is_dicom
+    from models.imaging.dicom_file import read_image
     from models.imaging.raster import decode_raster
+
+    source_format = _format(data, limits)
+    if source_format != "dicom":
+        return (decode_raster(data, limits, source_format),)
+    image = read_image(data, limits)
+    numbers = range(min(image.frames, max_frames))
+    found = decode_dicom(image, numbers)
+    if len(numbers) == image.frames:
+        return tuple(found)
+    return tuple(replace(one, warnings=(left_out, *one.warnings)) for one in found)
+
+
+def _format(data: bytes, limits: DecodeLimits) -> SourceFormat:
+    from models.imaging.dicom_file import is_dicom
 
     if len(data) > limits.max_bytes:
         raise ImageRejected("too_large", f"{len(data)} bytes; at most {limits.max_bytes}")
     if is_dicom(data):
-        return decode_dicom(data, limits, max_frames, left_out)
+        return "dicom"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return (decode_raster(data, limits, "png"),)
+        return "png"
     if data.startswith(b"\xff\xd8\xff"):
-        return (decode_raster(data, limits, "jpeg"),)
+        return "jpeg"
     if data.startswith(_OTHER_IMAGES):
         raise ImageRejected("unsupported_format", "only DICOM, PNG and JPEG are read")
     raise ImageRejected("not_an_image", "the content is neither DICOM nor PNG nor JPEG")

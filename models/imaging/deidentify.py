@@ -18,13 +18,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import (
     UID,
@@ -35,22 +32,18 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from models.imaging.ages import MONTHS_BELOW_YEARS, kept_age
 from models.imaging.decode import DecodeLimits, ImageRejected
 from models.imaging.dicom import colours
 from models.imaging.dicom_codecs import LOSSY
-from models.imaging.dicom_display import lookup_table
 from models.imaging.dicom_elements import RULES
 from models.imaging.dicom_file import ImageObject, read_image, stored_frames
-from models.imaging.dicom_header import age_years, metadata, text
+from models.imaging.dicom_header import age_years, metadata
+from models.imaging.dicom_kept import keep
 
 MIN_KEY_BYTES = 16
 METHOD = "PS3.15 Annex E Basic Profile, age and sex retained"
 
-_OLDEST_YEARS = 90
-_AGE = re.compile(r"[0-9]{3}[DWMY]")
-# A decimal string that is a measure, not an identity number that somebody typed there.
-_LARGEST_MEASURE = 1e7
-_MOST_VALUES = 16
 # Implementation Class UID (PS3.10, 7.1), of the 2.25 arc that needs no registration (PS3.5, B.2).
 _IMPLEMENTATION = UID("2.25.302871928653091257126340317241046171923")
 
@@ -122,7 +115,7 @@ def _rebuilt(image: ImageObject, pseudonyms: _Pseudonyms) -> Deidentified:
     source = image.dataset
     facts = metadata(source)
     new = Dataset()
-    _keep(source, new)
+    keep(source, new)
     for keyword in RULES.emptied:
         setattr(new, keyword, "")
     for keyword in RULES.identifiers:
@@ -131,8 +124,10 @@ def _rebuilt(image: ImageObject, pseudonyms: _Pseudonyms) -> Deidentified:
     new.PatientID = pseudonyms.patient(_plain(source, "PatientID"))
     age = age_years(source)
     if age is not None:
-        new.PatientAge = _age(age, text(source, "PatientAge"))
+        new.PatientAge = _age(age)
     new.PatientSex = new.get("PatientSex", "")
+    if "BodyPartExamined" not in new and facts.body_part in RULES.terms["BodyPartExamined"]:
+        new.BodyPartExamined = facts.body_part  # the source may say it by a code alone
     new.SeriesNumber = new.get("SeriesNumber")
     new.InstanceNumber = new.get("InstanceNumber")
     # Required of every image, and what a reader must know of a modality that is not named.
@@ -158,95 +153,16 @@ def _rebuilt(image: ImageObject, pseudonyms: _Pseudonyms) -> Deidentified:
     )
 
 
-def _keep(source: Dataset, new: Dataset) -> None:
-    """What the rules allow of a data set or of an item, each value written anew."""
-    for keyword in source.dir():
-        try:
-            if keyword in RULES.terms:
-                _keep_terms(source, new, keyword)
-            elif keyword in RULES.numbers:
-                _keep_numbers(source, new, keyword)
-            elif keyword in RULES.lookup_tables:
-                _keep_table(source, new, keyword)
-            elif keyword in RULES.sequences:
-                _keep_items(source, new, keyword)
-        except ImageRejected:
-            raise
-        except Exception:  # pydicom raises many types when it first looks at a value
-            continue  # a value that cannot be read is not kept
-
-
-def _keep_terms(source: Dataset, new: Dataset, keyword: str) -> None:
-    values = [str(value).strip().upper() for value in _several(source[keyword].value)]
-    kept = [value for value in values if value in RULES.terms[keyword]][:_MOST_VALUES]
-    if kept:
-        single = dictionary_VM(keyword) == "1"
-        setattr(new, keyword, kept[0] if single else kept)
-
-
-def _keep_numbers(source: Dataset, new: Dataset, keyword: str) -> None:
-    values = _several(source[keyword].value)
-    if not 1 <= len(values) <= _allowed(keyword):
-        return
-    vr = source[keyword].VR if dictionary_VR(keyword) == "US or SS" else dictionary_VR(keyword)
-    if vr not in ("US", "SS", "UL", "SL", "IS", "DS"):
-        return
-    kept: list[int | str] = []
-    for value in values:
-        number = float(str(value))
-        if not math.isfinite(number) or abs(number) > _LARGEST_MEASURE:
-            return
-        # A decimal string has at most 16 characters (PS3.5, 6.2).
-        kept.append(f"{number:.9g}" if vr == "DS" else int(number))
-    new.add_new(keyword, vr, kept[0] if len(kept) == 1 else kept)
-
-
-def _keep_table(source: Dataset, new: Dataset, keyword: str) -> None:
-    table = lookup_table(source, keyword)
-    if table is None:
-        return
-    item = Dataset()
-    first = "SS" if table.first < 0 else "US"
-    item.add_new("LUTDescriptor", first, [len(table.values) % 65_536, table.first, table.bits])
-    item.add_new("LUTData", "OW", table.values.astype("<u2").tobytes())
-    setattr(new, keyword, [item])
-
-
-def _keep_items(source: Dataset, new: Dataset, keyword: str) -> None:
-    items = []
-    for original in source[keyword].value:
-        item = Dataset()
-        _keep(original, item)
-        items.append(item)
-    setattr(new, keyword, items)
-
-
-def _several(value: object) -> list[object]:
-    if value is None or value == "":
-        return []
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return [value]
-    return list(value)
-
-
-def _allowed(keyword: str) -> int:
-    """How many values the dictionary allows, at most `_MOST_VALUES`."""
-    most = dictionary_VM(keyword).split("-")[-1]
-    return int(most) if most.isdecimal() else _MOST_VALUES
-
-
 def _plain(dataset: Dataset, keyword: str) -> str:
     value = dataset.get(keyword)
     return "" if value is None else str(value)
 
 
-def _age(years: float, stated: str | None) -> str:
-    """PS3.5, 6.2 (AS), as stated or else in years; never above 90 years."""
-    if years >= _OLDEST_YEARS:
-        return f"{_OLDEST_YEARS:03d}Y"
-    if stated and _AGE.fullmatch(stated):
-        return stated
-    return f"{int(years):03d}Y" if years >= 2 else f"{round(years * 12):03d}M"
+def _age(years: float) -> str:
+    """PS3.5, 6.2 (AS): years, at most 90; months below two years."""
+    kept = kept_age(years) or 0.0
+    below = kept < MONTHS_BELOW_YEARS
+    return f"{round(kept * 12):03d}M" if below else f"{int(kept):03d}Y"
 
 
 def _state_method(new: Dataset) -> None:
@@ -266,7 +182,7 @@ def _draw(image: ImageObject, new: Dataset) -> None:
     """The decoded values, uncompressed: 8-bit RGB, or grey with its unused bits cleared."""
     pixels = bytearray()
     coloured = False
-    for stored in stored_frames(image, image.frames):
+    for stored in stored_frames(image, range(image.frames)):
         rgb = colours(image, stored)
         coloured = rgb is not None
         pixels += (rgb if rgb is not None else _grey_cells(image, stored)).tobytes()

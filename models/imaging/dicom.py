@@ -6,6 +6,8 @@ Called by `models.imaging.decode`. Nothing that identifies a patient is read out
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
@@ -13,38 +15,34 @@ from pydicom.pixels import apply_color_lut
 
 from models.imaging.decode import (
     DecodedImage,
-    DecodeLimits,
     DecodeWarning,
     ImageRejected,
     colour_spread,
     luminance,
 )
-from models.imaging.dicom_display import grey
-from models.imaging.dicom_file import ImageObject, read_image, stored_frames
+from models.imaging.dicom_display import grey, hounsfield
+from models.imaging.dicom_file import ImageObject, stored_frames
 from models.imaging.dicom_header import metadata
 
 
-def decode_dicom(
-    data: bytes, limits: DecodeLimits, max_frames: int, left_out: DecodeWarning
-) -> tuple[DecodedImage, ...]:
-    """The first `max_frames` frames; `left_out` warns of others. Raises ImageRejected."""
-    image = read_image(data, limits)
+def decode_dicom(image: ImageObject, numbers: Sequence[int]) -> Iterator[DecodedImage]:
+    """Frames by their numbers, counted from 0, one after another. Raises ImageRejected."""
     facts = metadata(image.dataset)
-    count = min(image.frames, max_frames)
-    always: list[DecodeWarning] = [left_out] if count < image.frames else []
-    pictures = []
-    for index, stored in enumerate(stored_frames(image, count)):
-        found = list(always)
+    ct = facts.modality == "CT"
+    for number, stored in zip(numbers, stored_frames(image, numbers), strict=True):
+        found: list[DecodeWarning] = []
         try:
             rgb = colours(image, stored)
-            pixels = grey(image, stored, index, found) if rgb is None else luminance(rgb)
+            pixels = grey(image, stored, number, found) if rgb is None else luminance(rgb)
+            units = hounsfield(image, stored, number) if ct and rgb is None else None
         except ImageRejected:
             raise
         except Exception as error:  # a table or a palette that lies about itself
             raise ImageRejected("truncated", "the header does not fit the pixels") from error
         colour = 0.0 if rgb is None else colour_spread(rgb)
-        pictures.append(DecodedImage(pixels, "dicom", facts, colour, tuple(found), rgb))
-    return tuple(pictures)
+        if ct and units is None:
+            found.append("hounsfield_unknown")
+        yield DecodedImage(pixels, "dicom", facts, colour, tuple(found), rgb, units)
 
 
 def colours(image: ImageObject, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8] | None:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from models.imaging.decode import DecodeWarning, ImageRejected
+from models.imaging.decode import DecodedImage, DecodeWarning, ImageRejected
 from models.imaging.dicom_file import ImageObject
 from models.imaging.dicom_header import text
 
@@ -57,6 +57,44 @@ def grey(
         found.append("padding_removed")
         shown[padding] = 0.0
     return shown
+
+
+def hounsfield(
+    image: ImageObject, stored: npt.NDArray[np.generic], frame: int
+) -> npt.NDArray[np.int16] | None:
+    """A CT frame in HU, int16 [rows, columns]; None where the header does not say how.
+
+    HU need a rescale slope and intercept, and no RescaleType but HU (PS3.3, C.8.2.1.1.2). Padding
+    becomes the lowest number.
+    """
+    scopes = tuple(_scopes(image.dataset, frame))
+    scope = _scope_with(scopes, "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
+    if scope is None or "ModalityLUTSequence" in scope:
+        return None
+    slope, intercept = _number(scope, "RescaleSlope"), _number(scope, "RescaleIntercept")
+    if not slope or intercept is None or (text(scope, "RescaleType") or "HU") != "HU":
+        return None
+    ends = np.iinfo(np.int16)
+    with np.errstate(over="ignore"):  # a slope that leads beyond any picture was refused before
+        values = np.rint(stored.astype(np.float32) * np.float32(slope) + np.float32(intercept))
+    units: npt.NDArray[np.int16] = np.clip(values, ends.min, ends.max).astype(np.int16)
+    padding = _padding_mask(stored, image.dataset)
+    if padding is not None:
+        units[padding] = ends.min
+    return units
+
+
+def hounsfield_window(image: DecodedImage, center: float, width: float) -> _Floats | None:
+    """float32 [H, W] in 0..1 of a CT in a fixed window, whatever window its file asks for.
+
+    center, width in HU; a line from center - width / 2 to center + width / 2, as patches of CT are
+    drawn for training (LINEAR_EXACT of PS3.3, C.11.2.1.3.2). None where the HU are not known.
+    """
+    if width <= 0:
+        raise ValueError("a window has a width")
+    if image.hounsfield is None:
+        return None
+    return window(image.hounsfield.astype(np.float32), center, width, "LINEAR_EXACT")
 
 
 def lookup_table(dataset: Dataset, keyword: str) -> LookupTable | None:

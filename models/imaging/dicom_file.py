@@ -12,7 +12,7 @@ import io
 import itertools
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,17 +88,17 @@ def read_image(data: bytes, limits: DecodeLimits) -> ImageObject:
         raise ImageRejected("truncated", "the DICOM file is damaged or cut off") from error
 
 
-def stored_frames(image: ImageObject, count: int) -> Iterator[npt.NDArray[np.generic]]:
-    """The first `count` frames as stored: [rows, columns] or, as RGB, [rows, columns, 3].
+def stored_frames(image: ImageObject, numbers: Sequence[int]) -> Iterator[npt.NDArray[np.generic]]:
+    """Frames as stored, counted from 0: [rows, columns] or, as RGB, [rows, columns, 3].
 
     Unused bits are cleared, YBR is turned into RGB. Raises ImageRejected.
     """
     plugin = PLUGINS[image.transfer_syntax]
     try:
         if plugin:
-            _check_codestreams(image, count)
+            _check_codestreams(image, frozenset(numbers))
         decoded = get_decoder(UID(image.transfer_syntax)).iter_array(
-            image.dataset, indices=range(count), decoding_plugin=plugin
+            image.dataset, indices=numbers, decoding_plugin=plugin
         )
         for frame, _ in decoded:
             yield frame >> image.shift if image.shift else frame
@@ -213,9 +213,11 @@ def _photometric(dataset: Dataset, samples: int, native: bool) -> str:
     return stated
 
 
-def _check_codestreams(image: ImageObject, count: int) -> None:
+def _check_codestreams(image: ImageObject, numbers: Collection[int]) -> None:
     frames = generate_frames(image.dataset.PixelData, number_of_frames=image.frames)
-    for frame in itertools.islice(frames, count):
+    for number, frame in enumerate(itertools.islice(frames, max(numbers) + 1)):
+        if number not in numbers:
+            continue
         check_codestream(frame, image.transfer_syntax, image.rows, image.columns, image.samples)
 
 

@@ -9,6 +9,7 @@ from datetime import date
 
 from pydicom.dataset import Dataset
 
+from models.imaging.anatomic_regions import body_part_of
 from models.imaging.decode import DicomMetadata
 from models.imaging.dicom_elements import RULES
 
@@ -23,7 +24,7 @@ def metadata(dataset: Dataset) -> DicomMetadata:
         age_years=age_years(dataset),
         sex=_code(dataset, "PatientSex"),
         modality=_code(dataset, "Modality"),
-        body_part=_code(dataset, "BodyPartExamined"),
+        body_part=_code(dataset, "BodyPartExamined") or body_part_of(dataset),
         view_position=_code(dataset, "ViewPosition"),
         burned_in={"YES": True, "NO": False}.get(burned or ""),
     )

@@ -5,21 +5,24 @@ Shapes only, shared by the task that makes it and by whatever shows, stores or e
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from knowledge_base.language import Bilingual
+from models.imaging.ages import kept_age
 
 Abstention = Literal[
     "no_model",
     "age_unknown",
     "age_outside_population",
     "age_contradiction",
+    "sex_contradiction",
     "wrong_kind",
     "wrong_modality",
     "wrong_body_part",
     "wrong_view",
+    "hounsfield_unknown",
     "burned_in_text",
     "unfit_image",
     "out_of_distribution",
@@ -43,6 +46,11 @@ ABSTENTIONS: dict[Abstention, Bilingual] = {
         "zh": "填写的年龄与DICOM中的年龄不符，不给出评分。",
         "en": "The stated age and the age in the DICOM differ: no score is given.",
     },
+    "sex_contradiction": {
+        "zh": "填写的性别与DICOM中的性别不符，不给出评分，请核对是否同一患者。",
+        "en": "The stated sex and the sex in the DICOM differ: no score is given. "
+        "Is it the same patient?",
+    },
     "wrong_kind": {
         "zh": "这不像模型所需的那类影像。",
         "en": "This does not look like the kind of image that the model reads.",
@@ -58,6 +66,10 @@ ABSTENTIONS: dict[Abstention, Bilingual] = {
     "wrong_view": {
         "zh": "投照体位不是正位。",
         "en": "This is not a frontal view.",
+    },
+    "hounsfield_unknown": {
+        "zh": "CT 未说明如何换算为 HU，模型无法得到所需窗位的图像，不给出评分。",
+        "en": "The CT does not say how its values become HU, which the model needs: no score.",
     },
     "burned_in_text": {
         "zh": "图像中标明含有烧录文字，可能含个人信息，不作评分。",
@@ -76,8 +88,8 @@ ABSTENTIONS: dict[Abstention, Bilingual] = {
         "en": "The model cannot tell: please decide by yourself.",
     },
 }
-TEXT_IN_PICTURE = "text_in_picture"
-"""A warning of the result: letters were found in the pixels, and a person has to look."""
+TEXT_WARNINGS = frozenset({"text_in_picture", "text_in_left_out_frame"})
+"""Warnings of the result: letters were found in the pixels, and a person has to look."""
 DEVICE_LABEL: Bilingual = {
     "zh": "影像分析属于医疗器械功能；结果为初步意见，医生签字前不得发布给患者。",
     "en": "Image analysis is a device function. Preliminary: not for release to the patient "
@@ -148,14 +160,14 @@ class ImagingResult(_Frozen):
 
     looks_like: what the gate model takes the picture for, most probable first; empty without a
     gate. expected: the kind of image that the task reads. ood_score: above `ood_threshold` the
-    model does not know such pictures.
+    model does not know such pictures. age_years: as `kept_age` has it, for a result is kept.
     """
 
     label: Bilingual
     status: Literal["preliminary"] = "preliminary"
     task: str
     model_version: int
-    age_years: float | None
+    age_years: Annotated[float | None, AfterValidator(kept_age)]
     sex: str | None = None
     modality: str | None
     body_part: str | None

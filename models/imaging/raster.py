@@ -68,6 +68,15 @@ def decode_raster(
     return DecodedImage(pixels, source_format, colour=colour, warnings=tuple(found), rgb=rgb)
 
 
+def measure_raster(data: bytes, limits: DecodeLimits, source_format: Literal["png", "jpeg"]) -> int:
+    """The pixels that the header promises; raises ImageRejected."""
+    if source_format == "jpeg":
+        _check_jpeg(data, limits)
+    with _opened(data, limits, source_format) as image:
+        check_pixels(image.width, image.height, 1, limits)
+        return image.width * image.height
+
+
 def _check_jpeg(data: bytes, limits: DecodeLimits) -> None:
     try:
         header = jpeg_header(data)

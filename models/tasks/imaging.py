@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from knowledge_base.language import Bilingual
 from models.backends import Tensors
 from models.calibration import ood_score
-from models.imaging.burned_in import find_text
 from models.imaging.context import encode_context
 from models.imaging.decode import DecodedImage
+from models.imaging.dicom_display import hounsfield_window
 from models.imaging.opinion import (
     ABSTENTIONS,
     DEVICE_LABEL,
-    TEXT_IN_PICTURE,
     Abstention,
     HeadOpinion,
     ImagingResult,
@@ -39,6 +38,7 @@ from models.manifest import Manifest, Metric
 from models.tasks.image_kind import UNHEARD_OF, ImageKindTask
 
 _AGE_TOLERANCE_YEARS = 1.0
+_SEX_CODES = {"F": "female", "M": "male"}  # PatientSex, PS3.3 C.7.1.1
 _FRONTAL = frozenset({"AP", "PA"})
 _CHEST = "chest_xray"
 
@@ -86,7 +86,11 @@ class ImagingTask:
         return seen_box(self._pixels(request), self._spec)
 
     def _pixels(self, request: ImagingRequest) -> Pixels:
-        image = request.image
+        image, spec = request.image, self._spec
+        if spec.window_width:
+            units = hounsfield_window(image, spec.window_center, spec.window_width)
+            if units is not None:
+                return units
         return image.rgb if self._spec.channels == 3 and image.rgb is not None else image.pixels
 
     @property
@@ -103,6 +107,9 @@ class ImagingTask:
     ) -> tuple[Abstention, ...]:
         population, metadata = self._manifest.population, request.image.metadata
         found: list[Abstention] = [*self._age_refusals(request)]
+        recorded_sex = _SEX_CODES.get(metadata.sex or "")
+        if None not in (request.sex, recorded_sex) and request.sex != recorded_sex:
+            found.append("sex_contradiction")
         surprise = self._surprise(request)
         if surprise is not None and not surprise <= 1.0:
             found.append("wrong_kind")
@@ -114,6 +121,8 @@ class ImagingTask:
         view = metadata.view_position
         if population.image_kind == _CHEST and view is not None and view not in _FRONTAL:
             found.append("wrong_view")
+        if self._spec.window_width and "hounsfield_unknown" in request.image.warnings:
+            found.append("hounsfield_unknown")
         if metadata.burned_in:
             found.append("burned_in_text")
         if any(issue.fatal for issue in quality):
@@ -141,8 +150,7 @@ class ImagingTask:
 
     def sex(self, request: ImagingRequest) -> str | None:
         """`female` or `male`: the DICOM's where it has one, else the stated one."""
-        recorded = {"F": "female", "M": "male"}.get(request.image.metadata.sex or "")
-        return recorded or request.sex
+        return _SEX_CODES.get(request.image.metadata.sex or "") or request.sex
 
     def prepare(self, request: ImagingRequest) -> Tensors:
         """`image` float32 [1, C, S, S]; `context` [1, K] where the model takes one."""
@@ -193,7 +201,7 @@ class ImagingTask:
                 Quality(code=i.code, value=round(i.value, 4), limit=i.limit, fatal=i.fatal)
                 for i in quality
             ),
-            warnings=_warnings(request.image),
+            warnings=request.image.warnings,
         )
 
     def out_of_distribution(self, request: ImagingRequest, outputs: Tensors | None) -> float | None:
@@ -220,7 +228,7 @@ class ImagingTask:
         each against the mean of the labels that are not part of it.
         """
         maps = np.asarray(outputs["saliency"][0], dtype=np.float32)
-        if maps.ndim == 2:
+        if maps.ndim == 2:  # one finding, yes or no: a network from elsewhere gives its map alone
             return maps
         first = self._questions[0]
         p = first.probabilities(outputs)
@@ -257,11 +265,6 @@ class ImagingTask:
             for group in subgroups_of(self.age(request), self.sex(request))
             if f"subgroup/{group}" in self._manifest.metrics
         )
-
-
-def _warnings(image: DecodedImage) -> tuple[str, ...]:
-    """Those of decoding, and letters in the pixels."""
-    return (*image.warnings, TEXT_IN_PICTURE) if find_text(image) else image.warnings
 
 
 def _opinion(question: Question, outputs: Tensors) -> HeadOpinion:

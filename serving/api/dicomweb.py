@@ -12,7 +12,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from models.imaging.decode import DecodeLimits
 from serving import audit
 from serving.dicomweb import retrieve, search
 from serving.dicomweb.accept import choose
@@ -22,10 +21,11 @@ from serving.dicomweb.query import read_query
 from serving.dicomweb.retrieve import OCTETS, PICTURES, SYNTAX
 from serving.dicomweb.search import Found, Within
 from serving.dicomweb.store import is_uid, response, status_of, store
-from serving.errors import InvalidInput, NotFound
+from serving.errors import InvalidInput, NotFound, PayloadTooLarge, UnsupportedMedia
 from serving.security import allow, services_of
 from serving.storage.canonical import dumps
 from serving.storage.instances import StoredInstance
+from serving.uploads import limits_of
 from serving.users import Permission, User
 
 router = APIRouter(prefix="/dicom-web", tags=["dicomweb"])
@@ -174,12 +174,18 @@ async def _store(request: Request, user: User, study: str | None) -> Response:
     limits = Limits(settings.max_stow_instances, settings.max_image_bytes)
     content_type = request.headers.get("content-type", "")
     folder = settings.var / "incoming"
-    async with spool(request.stream(), content_type, limits, folder) as spooled:
-        parts = spooled.parts()
-        outcomes = []
-        # One after another: one instance in memory, and others' requests in between.
-        while (data := await asyncio.to_thread(next, parts, None)) is not None:
-            outcomes.append(await store(services, data, user, study))
+    outcomes = []
+    try:
+        async with spool(request.stream(), content_type, limits, folder) as spooled:
+            parts = spooled.parts()
+            # One after another: one instance in memory, and others' requests in between.
+            while (data := await asyncio.to_thread(next, parts, None)) is not None:
+                outcomes.append(await store(services, data, user, study))
+    except (InvalidInput, PayloadTooLarge, UnsupportedMedia) as refused:
+        stated = request.headers.get("content-length", "")
+        size = int(stated) if stated.isdecimal() else 0
+        await asyncio.to_thread(services.refusals.note, user.id, refused.code, size)
+        raise
     answer = response(outcomes, _base(request))
     return Response(dumps(answer), status_of(outcomes), media_type=DICOM_JSON)
 
@@ -237,16 +243,18 @@ async def _metadata(request: Request, user: User, within: Within) -> Response:
 async def _render(request: Request, user: User, within: Within, number: int) -> Response:
     media_type = choose(_accept(request), PICTURES)
     how = retrieve.read_rendering(media_type, request.query_params.multi_items())
-    settings = services_of(request).settings
-    limits = DecodeLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    services = services_of(request)
+    limits = limits_of(services)
     (one,) = await asyncio.to_thread(_held, request, user, within, "rendered")
     if not 1 <= number <= one.header.frames:
         raise NotFound("no such frame")
 
     def draw() -> bytes:
-        return retrieve.render(services_of(request).blobs.get(one.blob), number, limits, how)
+        return retrieve.render(services.blobs.get(one.blob), number, limits, how)
 
-    picture = await asyncio.to_thread(draw)
+    header = one.header
+    async with services.pixels.hold(header.rows * header.columns * header.frames):
+        picture = await asyncio.to_thread(draw)
     return Response(picture, media_type=how.media_type, headers=_PRIVATE)
 
 

@@ -140,7 +140,9 @@ async def get_heatmap_capture(
 
 def _report(request: Request, decision_id: str, user: User) -> Response:
     record = _study(request, decision_id, user)
-    data = structured_report(study_of(services_of(request), record))
+    services = services_of(request)
+    organization = services.settings.report_organization
+    data = structured_report(study_of(services, record), organization=organization)
     return dicom_answer(data, f"{record.id}-report.dcm")
 
 

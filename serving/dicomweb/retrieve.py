@@ -15,7 +15,7 @@ from typing import Literal
 import pydicom
 from pydicom.uid import ExplicitVRLittleEndian
 
-from models.imaging.decode import DecodeLimits, decode_frames
+from models.imaging.decode import DecodeLimits, decode_numbered
 from models.imaging.picture import drawn
 from serving.dicomweb.accept import ANY, wanted
 from serving.dicomweb.elements import DataSet, element, finite, instance_url
@@ -97,12 +97,8 @@ def frame_bytes(data: bytes, header: InstanceHeader, numbers: list[int]) -> list
 
 
 def render(data: bytes, number: int, limits: DecodeLimits, how: Rendering) -> bytes:
-    """A frame, counted from 1, as people see it: windowed, bright as on a film. Raises NotFound."""
-    bounds = DecodeLimits(limits.max_bytes, limits.max_pixels, max_frames=number)
-    frames = decode_frames(data, bounds)
-    if not 1 <= number <= len(frames):
-        raise NotFound("no such frame")
-    picture = drawn(frames[number - 1])
+    """A frame, counted from 1, as people see it: windowed, bright as on a film."""
+    picture = drawn(next(decode_numbered(data, limits, [number - 1])))
     picture.thumbnail(how.viewport)
     buffer = io.BytesIO()
     if how.media_type == "image/png":

@@ -21,18 +21,17 @@ from pydicom.filereader import read_partial
 from sqlalchemy.exc import IntegrityError
 
 from models.imaging.decode import ImageRejected, RejectionCode
-from serving import audit
 from serving.dicomweb.elements import DataSet, Element, element, instance_url, study_url
-from serving.dicomweb.routing import is_stack, route_task
+from serving.dicomweb.routing import route_task
+from serving.dicomweb.stacks import joined
 from serving.engine.engine import DeadlinePassed, EngineStopped
 from serving.engine.scheduler import QueueFull
 from serving.errors import StorageUnavailable
 from serving.imaging import read_upload
-from serving.imaging_records import UNREAD
 from serving.services import Services
 from serving.storage import instances
-from serving.storage.instances import InstanceHeader
-from serving.uploads import Instance, Upload, open_upload, own_uids
+from serving.storage.instances import InstanceHeader, OtherPatient
+from serving.uploads import Instance, Upload, opened, own_uids
 from serving.users import User
 
 log = structlog.get_logger()
@@ -52,6 +51,7 @@ class FailureReason(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     TOO_LARGE = 0xA701
     OTHER_STUDY = 0xA901
+    OTHER_PATIENT = 0xA902
     CANNOT_UNDERSTAND = 0xC000
     TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
@@ -66,11 +66,12 @@ _BUSY = (QueueFull, DeadlinePassed, EngineStopped, StorageUnavailable)
 
 
 class _NotStored(Exception):
-    """Why this instance is not kept."""
+    """Why this instance is not kept. subject: what the audit event is about."""
 
-    def __init__(self, reason: FailureReason) -> None:
+    def __init__(self, reason: FailureReason, subject: str = "upload") -> None:
         super().__init__(reason.name)
         self.reason = reason
+        self.subject = subject
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,11 @@ async def store(services: Services, data: bytes, user: User, study_uid: str | No
     try:
         return Outcome(sent, kept=await _store(services, data, user, study_uid))
     except _NotStored as error:
+        await _refused(services, user, data, error.reason, error.subject)
         return Outcome(sent, failure=error.reason)
+    except OtherPatient:
+        await _refused(services, user, data, FailureReason.OTHER_PATIENT)
+        return Outcome(sent, failure=FailureReason.OTHER_PATIENT)
     except ImageRejected as error:
         reason = _OF_REJECTION.get(error.code, FailureReason.CANNOT_UNDERSTAND)
         return Outcome(sent, failure=reason)
@@ -110,76 +115,55 @@ async def store(services: Services, data: bytes, user: User, study_uid: str | No
         return Outcome(sent, failure=FailureReason.PROCESSING_FAILURE)
 
 
+async def _refused(
+    services: Services, user: User, data: bytes, reason: FailureReason, subject: str = "upload"
+) -> None:
+    """Write down that the instance was not kept."""
+    note = services.refusals.note
+    await asyncio.to_thread(note, user.id, reason.name.lower(), len(data), subject=subject)
+
+
 async def _store(
     services: Services, data: bytes, user: User, study_uid: str | None
 ) -> InstanceHeader:
-    upload = await asyncio.to_thread(open_upload, services, data)
-    instance = upload.instance
-    if instance is None:  # a picture of another format, sent as DICOM
-        raise _NotStored(FailureReason.CANNOT_UNDERSTAND)
-    if study_uid is not None:
-        own = await asyncio.to_thread(own_uids, services, study_uid)
-        if instance.header.study_uid not in own:
-            raise _NotStored(FailureReason.OTHER_STUDY)
-    for _ in range(_ATTEMPTS):
-        if await asyncio.to_thread(_is_held, services, instance):
+    async with opened(services, data, user) as upload:
+        instance = upload.instance
+        if instance is None:  # a picture of another format, sent as DICOM
+            raise _NotStored(FailureReason.CANNOT_UNDERSTAND)
+        if study_uid is not None:
+            own = await asyncio.to_thread(own_uids, services, study_uid)
+            if instance.header.study_uid not in own:
+                raise _NotStored(FailureReason.OTHER_STUDY)
+        for _ in range(_ATTEMPTS):
+            if await asyncio.to_thread(_is_held, services, instance):
+                return instance.header
+            try:
+                await _keep(services, upload, instance, user)
+            except IntegrityError:
+                continue  # the same instance came twice at once, and the other was faster
             return instance.header
-        try:
-            await _keep(services, upload, instance, user)
-        except IntegrityError:
-            continue  # the same instance came twice at once, and the other was faster
-        return instance.header
     raise _NotStored(FailureReason.PROCESSING_FAILURE)
 
 
 def _is_held(services: Services, instance: Instance) -> bool:
-    """Whether this very picture is held; raises _NotStored for another under the same UID."""
+    """Whether this very instance is held; raises _NotStored for other content under its UID.
+
+    By the bytes of the de-identified file: the same file always becomes the same bytes.
+    """
     held = instances.find(services.db, instance.header.sop_uid)
     if held is None:
         return False
-    if held.fingerprint != instance.fingerprint:
-        raise _NotStored(FailureReason.DUPLICATE_SOP_INSTANCE)
+    if held.blob != instance.sha256:
+        raise _NotStored(FailureReason.DUPLICATE_SOP_INSTANCE, held.header.sop_uid)
     return True
 
 
 async def _keep(services: Services, upload: Upload, instance: Instance, user: User) -> None:
     header = instance.header
     name = route_task(header.modality, header.body_part, header.sop_class_uid, services.imaging)
-    if name is None and await asyncio.to_thread(_joined, services, instance, user):
+    if name is None and await asyncio.to_thread(joined, services, upload, user):
         return
     await read_upload(services, None if name is None else services.imaging[name], upload, user)
-
-
-def _joined(services: Services, instance: Instance, user: User) -> bool:
-    """Whether the instance could be laid to its series, which waits for a physician already."""
-    header, db = instance.header, services.db
-    if not is_stack(header.modality):
-        return False
-    decision_id = instances.open_decision_of_series(db, header.series_uid, UNREAD)
-    if decision_id is None:
-        return False
-    blob = services.blobs.put(instance.data, "application/dicom").sha256
-    at = db.clock.now()
-    with db.write() as session:
-        instances.add_instance(
-            session,
-            header,
-            fingerprint=instance.fingerprint,
-            blob=blob,
-            decision_id=decision_id,
-            uploader=user.id,
-            at=at,
-        )
-        session.flush()
-        audit.append(
-            session,
-            at=at,
-            actor=user.id,
-            action="dicom.stored",
-            subject=header.sop_uid,
-            detail={"decision": decision_id},
-        )
-    return True
 
 
 def status_of(outcomes: Sequence[Outcome]) -> int:

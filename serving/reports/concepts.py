@@ -54,8 +54,12 @@ class Scheme(_Strict):
 
 
 class StandardCode(_Strict):
-    """A code of a standard that means exactly what a label means."""
+    """A code of a standard that means exactly what a label means.
 
+    `checked`: its meaning was looked up elsewhere; a code that was not is never exported.
+    """
+
+    checked: bool
     scheme: str
     code: str
     meaning: str = Field(max_length=MEANING_LIMIT)
@@ -91,7 +95,7 @@ def label(question: str, code: str, name: str) -> Concept:
     `question` is the task, with `.HEAD` for a further head; `name` is the English name.
     """
     known = concepts().labels.get(question, {}).get(code)
-    if known is not None:
+    if known is not None and known.checked:
         return Concept(known.scheme, known.code, known.meaning)
     return _own(f"{question}:{code}", name)
 

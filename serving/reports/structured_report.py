@@ -47,7 +47,7 @@ from serving.reports.study import ReportedStudy
 
 SERIES_NUMBER = 9001
 UNKNOWN_ORGANIZATION = "Not recorded"
-"""The verifying organization must have a value (PS3.3, C.17.2), and no record has one."""
+"""The verifying organization must have a value (PS3.3, C.17.2)."""
 _QUALITATIVE_EVALUATIONS = CodedConcept("C0034375", "UMLS", "Qualitative Evaluations")
 _ENGLISH = CodedConcept("en", "RFC5646", "English")
 
@@ -59,8 +59,8 @@ class _Report(ComprehensiveSR):
         copy_identity(dataset, self)
 
 
-def structured_report(study: ReportedStudy) -> bytes:
-    """The report as a DICOM file."""
+def structured_report(study: ReportedStudy, *, organization: str = UNKNOWN_ORGANIZATION) -> bytes:
+    """The report as a DICOM file. `organization`: for whom its signer verified it."""
     sources = [source_dataset(study, image) for image in study.images]
     signature, at = study.signature, study.issued_at
     report = _Report(
@@ -78,7 +78,7 @@ def structured_report(study: ReportedStudy) -> bytes:
         is_final=signature is not None,
         is_verified=signature is not None,
         verifying_observer_name=None if signature is None else person_name(signature.reader_name),
-        verifying_organization=None if signature is None else UNKNOWN_ORGANIZATION,
+        verifying_organization=None if signature is None else organization,
         previous_versions=None if signature is None else [_predecessor(study, sources[0])],
         coding_schemes=[_scheme()],
         content_date=at.date(),

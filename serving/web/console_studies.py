@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from serving.errors import (
 from serving.imaging import read_study, task_of
 from serving.middleware import TooLarge
 from serving.security import services_of
-from serving.uploads import open_upload
+from serving.uploads import opened
 from serving.users import Permission
 from serving.web import access, forms
 from serving.web.access import Member
@@ -100,7 +99,8 @@ async def _wrong_files(request: Request, contents: Sequence[bytes]) -> dict[int,
     wrong: dict[int, str] = {}
     for number, data in enumerate(contents):
         try:
-            await asyncio.to_thread(open_upload, services_of(request), data)
+            async with opened(services_of(request), data, None):
+                pass
         except ImageRejected as rejected:
             wrong[number] = _rejection(as_error(rejected), language)
     return wrong

@@ -34,7 +34,8 @@ def test_a_radiograph_gets_an_opinion_with_an_overlay(
     upload(tab, server, radiograph.name, radiograph.read_bytes(), "3")
     tab.wait_for_selector(".case-page")
     study = tab.locator(".study")
-    expect(study.locator(".bars li")).to_have_count(2)
+    expect(study.locator(".reading > .bars li")).to_have_count(2)
+    expect(study.locator(".research .bars li").first).not_to_be_visible()
     for words in ("工作点", "灵敏度", "特异度", "预测集", "OOD", "模型熟悉这类图像"):
         expect(study).to_contain_text(words)
     expect(tab.locator(".notice.ai").first).to_contain_text("医疗器械")

@@ -392,6 +392,40 @@ def test_a_prior_study_is_seen_beside_with_linked_zoom_and_windows_of_its_own(
     tab.locator("#lease button").click()
 
 
+SMALL_TARGETS = """() => {
+  // WCAG 2.2, 2.5.8 Target Size (Minimum): 24 by 24 CSS pixels, or as much room around the middle;
+  // links inside of a sentence are excepted.
+  const targets = [...document.querySelectorAll("a[href], button, input, select, summary")]
+    .filter((one) => one.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true }))
+    .filter((one) => !one.closest("p, li") || getComputedStyle(one).display !== "inline");
+  const boxes = targets.map((one) => (one.labels?.[0] ?? one).getBoundingClientRect());
+  const middle = (box) => [box.x + box.width / 2, box.y + box.height / 2];
+  const gap = ([x, y], box) => Math.hypot(
+    Math.max(box.left - x, 0, x - box.right), Math.max(box.top - y, 0, y - box.bottom));
+  return targets.filter((_, i) => {
+    const box = boxes[i];
+    if (!box.width || !box.height || (box.width >= 24 && box.height >= 24)) return false;
+    return boxes.some((other, j) => j !== i && !targets[i].contains(targets[j])
+      && !targets[j].contains(targets[i]) && gap(middle(box), other) < 12);
+  }).map((one) => one.outerHTML.slice(0, 120));
+}"""
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
+def test_a_prior_that_is_none_is_said_and_every_target_is_large_enough(
+    sign_in: Opener, server: Server, study: Study, language: str, phone: bool
+) -> None:
+    tab = sign_in(language=language, phone=phone)
+    tab.goto(f"{server.url}/console/cases/{study.case}?prior=nothing_of_ours")
+    expect(tab.locator("#prior-problem")).to_be_visible()
+    expect(tab.locator("#prior")).to_have_value("nothing_of_ours")
+    expect(tab.locator("#prior")).to_have_attribute("aria-describedby", "prior-problem")
+    expect(tab.locator("[data-viewer][data-ready]")).to_have_count(1)
+    assert tab.locator("html").get_attribute("lang").startswith(language)
+    assert tab.evaluate(SMALL_TARGETS) == []
+
+
 def test_without_scripts_the_plain_picture_is_there(
     server: Server, tabs: Tabs, study: Study
 ) -> None:

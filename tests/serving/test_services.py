@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from models.errors import ModelLicenceError, UnknownModel
 from models.manifest import Manifest, read_manifest, write_manifest
+from models.repository import ModelRepository
 from serving.app import create_app
 from serving.server import make_first_users
 from serving.services import NEEDED, Services, open_services
@@ -83,6 +84,29 @@ def test_with_leave_the_research_model_is_hosted(with_research_model: Path) -> N
         await services.close()
 
     asyncio.run(scenario())
+
+
+def test_an_imaging_model_that_would_answer_any_picture_is_not_hosted(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = ModelRepository().get("cxr_pneumonia").network.parent
+    folder = repository / shipped.relative_to(SHIPPED)
+    shutil.copytree(shipped, folder)
+    manifest = read_manifest(folder)
+    anybody = manifest.population.model_copy(update={"image_kind": None})
+    write_manifest(folder, manifest.model_copy(update={"population": anybody, "ood": None}))
+    keys: dict[Role, str] = {}
+
+    def opened(services: Services) -> None:
+        keys.update(make_first_users(services.db))
+        assert services.imaging == {}
+        assert "cxr_pneumonia" not in services.engine.models
+
+    with TestClient(create_app(settings(repository), opened=opened)) as client:
+        assert "would answer any picture" in "".join(capsys.readouterr())
+        user = {"Authorization": f"Bearer {keys[Role.ADMINISTRATOR]}"}
+        listed = {m["name"]: m["not_loaded"] for m in client.get("/v1/models", headers=user).json()}
+        assert "would answer any picture" in listed["cxr_pneumonia"]
 
 
 @pytest.mark.parametrize("name", NEEDED)

@@ -86,7 +86,23 @@ def test_the_age_that_the_file_states_counts_before_the_typed_one() -> None:
     request = ImagingRequest(image, age_years=3.0, sex="male")
     assert task.age(request) == 33.0
     assert task.sex(request) == "female"
-    assert {"age_outside_population", "age_contradiction"} <= set(task.refusals(request))
+    refused = {"age_outside_population", "age_contradiction", "sex_contradiction"}
+    assert refused <= set(task.refusals(request))
+
+
+def test_two_sexes_that_agree_or_are_not_known_contradict_nothing() -> None:
+    task = ImagingTask(CHEST.manifest)
+    image = DecodedImage(np.zeros((200, 200), np.float32), "dicom")
+    for recorded, stated in (
+        ("F", "female"),
+        ("M", "male"),
+        ("O", "male"),
+        (None, "female"),
+        ("F", None),
+    ):
+        metadata = DicomMetadata(age_years=3.0, sex=recorded)
+        request = ImagingRequest(replace(image, metadata=metadata), sex=stated)
+        assert "sex_contradiction" not in task.refusals(request)
 
 
 @pytest.mark.data
@@ -168,3 +184,20 @@ def test_two_ages_must_both_be_of_the_population() -> None:
     image = DecodedImage(np.zeros((200, 200), np.float32), "dicom", DicomMetadata(age_years=5.5))
     refused = ImagingTask(CHEST.manifest).refusals(ImagingRequest(image, age_years=6.4))
     assert "age_outside_population" in refused
+
+
+def test_a_ct_is_read_in_the_window_that_the_network_knows_and_never_in_unknown_units() -> None:
+    task = ImagingTask(PATCH.manifest)
+    ramp = np.linspace(-1000, 400, 64 * 64).reshape(64, 64)
+    metadata = DicomMetadata(modality="CT", body_part="CHEST")
+    patch = DecodedImage(np.zeros((64, 64), np.float32), "dicom", metadata=metadata)
+    known = replace(patch, hounsfield=ramp.astype(np.int16))
+    same = DecodedImage(np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64), "png")
+    np.testing.assert_allclose(
+        task.prepare(ImagingRequest(known))["image"],
+        task.prepare(ImagingRequest(same))["image"],
+        atol=0.01,
+    )
+    unknown = replace(patch, warnings=("hounsfield_unknown",))
+    assert "hounsfield_unknown" in task.refusals(ImagingRequest(unknown))
+    assert "hounsfield_unknown" not in task.refusals(ImagingRequest(known))

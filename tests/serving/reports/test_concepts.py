@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from pydicom.sr.codedict import codes
 
 from models.imaging.opinion import ABSTENTIONS, Abstention
@@ -28,6 +29,14 @@ def test_a_label_without_a_standard_code_is_ours_and_never_dressed_as_snomed() -
 
 def test_every_private_code_is_documented() -> None:
     assert [code for code in concepts.concepts().private if f"`{code}`" not in IMAGING_PAGE] == []
+
+
+def test_a_code_that_nobody_has_checked_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = concepts.concepts()
+    doubted = file.labels["ct_nodule"]["nodule"].model_copy(update={"checked": False})
+    changed = file.model_copy(update={"labels": {"ct_nodule": {"nodule": doubted}}})
+    monkeypatch.setattr(concepts, "concepts", lambda: changed)
+    assert concepts.label("ct_nodule", "nodule", "nodule").scheme == "99FENZHEN"
 
 
 def test_a_label_of_another_task_does_not_borrow_a_code() -> None:

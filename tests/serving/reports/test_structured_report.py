@@ -179,6 +179,13 @@ def test_a_signed_report_is_verified_by_name_and_replaces_the_preliminary_one() 
     assert "AI-generated content. Signed by 王小明." in texts(after)
 
 
+def test_a_signed_report_names_the_hospital_where_the_settings_do() -> None:
+    named = srread(io.BytesIO(structured_report(study(signature()), organization="儿童医院")))
+    assert named.VerifyingObserverSequence[0].VerifyingOrganization == "儿童医院"
+    plain = read(study(signature()))
+    assert plain.VerifyingObserverSequence[0].VerifyingOrganization == "Not recorded"
+
+
 def test_an_override_says_what_the_physician_saw_instead() -> None:
     said = texts(read(study(override())))
     assert (

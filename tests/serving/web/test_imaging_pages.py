@@ -14,6 +14,7 @@ from PIL import Image
 
 from models.imaging.opinion import (
     DEVICE_LABEL,
+    Abstention,
     HeadOpinion,
     ImagingResult,
     LabelProbability,
@@ -288,12 +289,25 @@ def test_the_panel_shows_every_part_of_an_opinion(reader: Reader) -> None:
         "Question a",
         "40-64 years",
         "0.4 / limit 1",
-        "This looks like: Fundus 98 %",
-        "The model reads: a fundus photograph",
+        "It cannot tell apart: None / Mild",
         "Female",
         "fundus_dr@3",
     ):
         assert words in text
+    assert "This looks like" not in text, "its kind is not in doubt"
+
+
+@pytest.mark.parametrize("reason", ["wrong_kind", "out_of_distribution"])
+def test_a_picture_of_another_kind_is_told_what_it_looks_like_and_what_was_expected(
+    reader: Reader, reason: Abstention
+) -> None:
+    refused = full_result().model_copy(
+        update={"abstained": (reason,), "probabilities": (), "prediction_set": ()}
+    )
+    page = drawn(reader.api, reader.study(9), refused)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert "This looks like: Fundus 98 %" in text
+    assert "The model reads: a fundus photograph" in text
 
 
 def test_what_is_for_research_is_folded_and_marked(reader: Reader) -> None:

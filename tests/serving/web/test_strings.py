@@ -12,7 +12,6 @@ from knowledge_base.cards import SECTIONS
 from knowledge_base.lexicon.grammar import Side
 from knowledge_base.rules.facts import Consciousness, Severity, Sex, Status
 from models.imaging.decode import DecodeWarning, RejectionCode
-from models.imaging.opinion import TEXT_IN_PICTURE
 from models.imaging.quality import QualityCode
 from models.text.context import Experiencer
 from models.text.cue_patterns import Course, Onset
@@ -88,7 +87,7 @@ def test_pages_use_no_word_that_is_missing() -> None:
         ("value", PLAUSIBLE),
         ("value", VITALS),
         ("view", console.VIEWS),
-        ("warning", (*get_args(DecodeWarning), TEXT_IN_PICTURE)),
+        ("warning", get_args(DecodeWarning)),
     ],
 )
 def test_every_code_that_a_page_names_has_its_words(group: str, codes: Iterable[object]) -> None:

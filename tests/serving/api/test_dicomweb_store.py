@@ -1,4 +1,4 @@
-"""/dicom-web: what a real DICOMweb client stores, finds and gets, and what hostile ones get."""
+"""/dicom-web, storing: what a real client stores, and what hostile ones get."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,101 +15,34 @@ import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
 from PIL import Image
-from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
-from sqlalchemy import func, select
 
-from models.imaging.deidentify import own_uid
-from serving import audit, decisions
 from serving.dicomweb.routing import route_task
-from serving.reviews import queue
-from serving.storage import instances
 from serving.storage.codes import Reason, Role
 from serving.storage.installation import DICOM_UIDS, installation_secret
-from serving.storage.tables import Base
 from tests.serving.dicoms import SECRET, encoded, instance
+from tests.serving.dicomweb_client import (
+    BOUNDARY,
+    body,
+    decision_of,
+    files,
+    get,
+    kept_bytes,
+    place,
+    reasons,
+    refusals,
+    rows,
+    stow,
+    unchanged,
+)
 
 if TYPE_CHECKING:
     from tests.serving.live import Live
 
-pytest_plugins = ["tests.serving.live"]
+pytest_plugins = ["tests.serving.dicomweb_client"]
 
-BOUNDARY = "boundary-of-the-test"
 DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 PDF = "1.2.840.10008.5.1.4.1.1.104.1"
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[DICOMwebClient]:
-    with requests.Session() as session:
-        session.headers.update(live.headers())
-        yield DICOMwebClient(live.url + "/dicom-web", session=session)
-
-
-def body(*parts: bytes, kind: str = "application/dicom", end: str = "--\r\n") -> bytes:
-    head = f"--{BOUNDARY}\r\nContent-Type: {kind}\r\n\r\n".encode()
-    return b"".join(head + part + b"\r\n" for part in parts) + f"--{BOUNDARY}{end}".encode()
-
-
-def stow(
-    live: Live,
-    content: bytes,
-    *,
-    content_type: str = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}',
-    path: str = "/dicom-web/studies",
-    role: Role = Role.IMAGING_DEVICE,
-    **headers: str,
-) -> httpx.Response:
-    return httpx.post(
-        live.url + path,
-        content=content,
-        headers={"Content-Type": content_type, **live.headers(role), **headers},
-        timeout=60,
-    )
-
-
-def get(live: Live, path: str, role: Role = Role.PHYSICIAN, **headers: str) -> httpx.Response:
-    return httpx.get(
-        live.url + "/dicom-web" + path, headers={**live.headers(role), **headers}, timeout=60
-    )
-
-
-def place(dataset: FileDataset) -> str:
-    return (
-        f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
-        f"/instances/{dataset.SOPInstanceUID}"
-    )
-
-
-def rows(live: Live) -> dict[str, int]:
-    """How many rows every table has."""
-    with live.db.read() as session:
-        return {
-            table.name: session.scalar(select(func.count()).select_from(table)) or 0
-            for table in Base.metadata.sorted_tables
-        }
-
-
-def files(live: Live) -> list[Path]:
-    return sorted(p for p in live.var.rglob("*") if p.is_file())
-
-
-def kept_bytes(live: Live) -> bytes:
-    """Everything that the installation has on its disk."""
-    return b"".join(path.read_bytes() for path in files(live))
-
-
-def decision_of(live: Live, dataset: FileDataset) -> decisions.DecisionRecord:
-    """The decision that an instance led to."""
-    own = own_uid(dataset.SOPInstanceUID, installation_secret(live.db, DICOM_UIDS))
-    held = instances.find(live.db, own)
-    assert held is not None
-    return decisions.get(live.db, held.decision_id)
-
-
-def reasons(live: Live, record: decisions.DecisionRecord) -> set[Reason]:
-    tasks = queue.worklist(live.db, limit=200).tasks
-    return set(next(t.reasons for t in tasks if t.decision_id == record.id))
 
 
 def test_a_client_stores_finds_and_retrieves_by_the_uids_that_it_knows(
@@ -250,9 +182,66 @@ def test_sending_an_instance_again_succeeds_without_a_second_decision(live: Live
 def test_another_picture_under_a_uid_that_is_taken_is_refused(live: Live) -> None:
     uid = generate_uid()
     assert stow(live, body(encoded(instance(uid=uid, seed=7)))).status_code == 200
+    before = unchanged(live)
     other = stow(live, body(encoded(instance(uid=uid, seed=8))))
     assert other.status_code == 409
     assert other.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0x0111]
+    assert unchanged(live) == before
+
+
+def test_the_same_picture_with_another_header_is_not_taken_for_the_same_instance(
+    live: Live,
+) -> None:
+    first = instance(seed=30)
+    assert stow(live, body(encoded(first))).status_code == 200
+    kept = get(live, place(first), Accept="application/dicom").content
+    first.ViewPosition = "LL"
+    other = stow(live, body(encoded(first)), role=Role.ADMINISTRATOR)
+    assert other.status_code == 409
+    assert other.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0x0111]
+    assert get(live, place(first), Accept="application/dicom").content == kept
+    (event,) = refusals(live, 1)
+    assert event.detail == {"reason": "duplicate_sop_instance", "size": len(encoded(first))}
+    assert event.subject == pydicom.dcmread(io.BytesIO(kept)).SOPInstanceUID
+
+
+@pytest.mark.parametrize("changed", [{"PatientID": "HOSPITAL-4712"}, {"PatientSex": "M"}])
+def test_an_instance_of_another_patient_is_not_stored_into_a_held_study(
+    live: Live, changed: dict[str, str]
+) -> None:
+    study = generate_uid()
+    right, wrong = instance(study=study, seed=31), instance(study=study, seed=32)
+    silent = instance(study=study, seed=33)
+    together = instance(study=generate_uid(), seed=35)
+    for keyword, value in changed.items():
+        setattr(wrong, keyword, value)
+        setattr(silent, keyword, "")
+    assert stow(live, body(encoded(right))).status_code == 200
+    before = unchanged(live)
+    refused = stow(live, body(encoded(wrong)))
+    assert refused.status_code == 409
+    assert refused.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0xA902]
+    by_hand = httpx.post(
+        live.url + "/v1/imaging/studies",
+        files={"files": ("x.dcm", encoded(wrong))},
+        data={"task": "cxr_pneumonia"},
+        headers=live.headers(),
+        timeout=60,
+    )
+    assert (by_hand.status_code, by_hand.json()["code"]) == (409, "conflict")
+    wrong.StudyInstanceUID = together.StudyInstanceUID
+    both = [("files", ("x.dcm", encoded(one))) for one in (together, wrong)]
+    mixed = httpx.post(
+        live.url + "/v1/imaging/studies",
+        files=both,
+        data={"task": "cxr_pneumonia"},
+        headers=live.headers(),
+        timeout=60,
+    )
+    assert mixed.status_code == 409
+    after = unchanged(live)
+    assert after[0] | {"blobs": 0} == before[0] | {"blobs": 0}  # files go by the sweep
+    assert stow(live, body(encoded(silent))).status_code == 200
 
 
 def test_the_same_picture_under_another_uid_names_the_decision_that_read_it(live: Live) -> None:
@@ -320,13 +309,13 @@ def test_what_can_be_kept_is_kept_when_others_cannot(live: Live) -> None:
 
 def test_nothing_that_can_be_kept_is_a_conflict_and_leaves_nothing(live: Live) -> None:
     whole = encoded(instance(seed=14))
-    before, on_disk = rows(live), files(live)
+    before = unchanged(live)
     answer = stow(live, body(whole[: len(whole) // 2], b"", b"\0" * 128 + b"DICM"))
     assert answer.status_code == 409
     reasons_given = [i["00081197"]["Value"] for i in answer.json()["00081198"]["Value"]]
     assert reasons_given == [[0xC000]]
     assert len(answer.json()["0008119A"]["Value"]) == 2
-    assert (rows(live), files(live)) == (before, on_disk)
+    assert unchanged(live) == before
 
 
 def test_an_instance_of_another_study_is_not_stored_into_a_named_one(live: Live) -> None:
@@ -337,6 +326,15 @@ def test_an_instance_of_another_study_is_not_stored_into_a_named_one(live: Live)
     (failed,) = answer.json()["00081198"]["Value"]
     assert failed["00081155"]["Value"] == [wrong.SOPInstanceUID]
     assert failed["00081197"]["Value"] == [0xA901]
+
+
+def test_what_was_refused_is_audited_by_code_and_size_alone(live: Live) -> None:
+    whole = encoded(instance(seed=34))[:4000]
+    assert stow(live, body(whole), role=Role.PHYSICIAN).status_code in (403, 409)
+    stow(live, body(whole), role=Role.ADMINISTRATOR)
+    (event,) = refusals(live, 1)
+    assert event.detail == {"reason": "truncated", "size": len(whole)}
+    assert SECRET not in json.dumps([event.subject, dict(event.detail)])
 
 
 GOOD = encoded(instance(seed=17))
@@ -367,12 +365,12 @@ GOOD = encoded(instance(seed=17))
 def test_a_hostile_request_is_a_problem_and_leaves_nothing(
     live: Live, content: bytes, content_type: str | None, status: int
 ) -> None:
-    before, on_disk = rows(live), files(live)
+    before = unchanged(live)
     answer = stow(live, content, **({} if content_type is None else {"content_type": content_type}))
     assert answer.status_code == status
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert SECRET not in answer.text
-    assert (rows(live), files(live)) == (before, on_disk)
+    assert unchanged(live) == before
 
 
 def test_a_body_that_is_cut_off_on_the_wire_leaves_nothing(live: Live) -> None:
@@ -408,134 +406,6 @@ def test_a_device_stores_and_sees_nothing_and_a_patient_app_neither(live: Live) 
     for role in (Role.IMAGING_DEVICE, Role.PATIENT_APP):
         assert {get(live, path, role).status_code for path in paths} == {403}
     assert httpx.get(live.url + "/dicom-web/studies").status_code == 401
-
-
-def test_every_search_and_retrieval_is_audited(live: Live) -> None:
-    sent = instance(seed=19)
-    stow(live, body(encoded(sent)))
-    url = place(sent)
-    for path in ("/studies?limit=1", url, url + "/metadata", url + "/frames/1", url + "/rendered"):
-        assert get(live, path).status_code == 200
-    events = audit.list_events(live.db, limit=5)
-    assert [event.action for event in reversed(events)] == [
-        "dicom.searched", *["dicom.retrieved"] * 4,
-    ]  # fmt: skip
-    assert [event.detail.get("form") for event in reversed(events)][1:] == [
-        "instances", "metadata", "frames", "rendered",
-    ]  # fmt: skip
-    assert sent.SOPInstanceUID not in json.dumps([event.subject for event in events])
-
-
-def test_searches_match_page_and_say_that_more_would_follow(live: Live) -> None:
-    study = generate_uid()
-    sent = [
-        instance(modality="MG", body_part="BREAST", study=study, seed=200 + n) for n in range(3)
-    ]
-    stow(live, body(*(encoded(one) for one in sent)))
-    here = f"/studies/{study}/instances"
-    page = get(live, f"{here}?limit=2")
-    assert len(page.json()) == 2
-    assert "299" in page.headers["warning"]
-    rest = get(live, f"{here}?limit=2&offset=2")
-    assert len(rest.json()) == 1
-    assert "warning" not in rest.headers
-    uids = {item["00080018"]["Value"][0] for item in page.json() + rest.json()}
-    assert len(uids) == 3
-    for query, count in {
-        "Modality=MG": 3, "Modality=M?": 3, "00080060=m*": 3, "Modality=CT": 0,
-        "PatientSex=F": 3, "Rows=64": 3, "Rows=65": 0, "limit=0": 0,
-        "SOPInstanceUID=" + ",".join(uids): 3,
-        f"SOPInstanceUID={sent[0].SOPInstanceUID}": 1,
-        "PatientName=WANG*": 0, "PatientName=*": 3, "StudyDate=20260101-20261231": 0,
-        "includefield=all": 3, "includefield=PatientName,00100020": 3, "fuzzymatching=false": 3,
-        "BodyPartExamined=B_EAST": 0,
-    }.items():  # fmt: skip
-        answer = get(live, f"{here}?{query}")
-        assert answer.status_code == (200 if count else 204), query
-        assert len(answer.json() if count else []) == count, query
-    patient = get(live, f"/studies?StudyInstanceUID={study}").json()[0]["00100020"]["Value"][0]
-    assert get(live, f"/series?PatientID={patient}&StudyInstanceUID={study}").status_code == 200
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "fuzzymatching=true", "limit=-1", "limit=many", "offset=1e3", "Rows=a", "Colour=red",
-        "StudyInstanceUID=%27OR1=1", "Modality=CT&Modality=MR", "includefield=Nothing",
-        "Manufacturer=Acme", "99999999=1", "Modality=%25", "Modality=" + "x" * 17,
-    ],
-)  # fmt: skip
-def test_a_search_that_we_cannot_do_is_refused_not_widened(live: Live, query: str) -> None:
-    answer = get(live, "/instances?" + query)
-    assert answer.status_code == 422
-    assert answer.json()["code"] == "invalid_input"
-
-
-@pytest.mark.parametrize(
-    ("form", "accept", "status"),
-    [
-        ("", "application/dicom+json", 406),
-        ("", 'multipart/related; type="application/dicom"; transfer-syntax=*', 200),
-        ("", 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1',
-         200),
-        ("", 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.50',
-         406),
-        ("", "application/dicom", 200),
-        ("", "text/html;q=0, */*;q=0.1", 200),
-        ("", "nonsense", 406),
-        ("/metadata", "application/dicom+json", 200),
-        ("/metadata", "application/json", 200),
-        ("/metadata", 'multipart/related; type="application/dicom+xml"', 406),
-        ("/rendered", "image/png", 200),
-        ("/rendered", "image/*", 200),
-        ("/rendered", "image/gif, video/mp4", 406),
-        ("/frames/1", 'multipart/related; type="application/octet-stream"', 200),
-        ("/frames/1", 'multipart/related; type="image/jpeg"', 406),
-    ],
-)  # fmt: skip
-def test_an_answer_has_a_form_that_was_asked_for_or_none(
-    live: Live, form: str, accept: str, status: int
-) -> None:
-    sent = instance(seed=20, uid="1.2.3.4.20", study="1.2.3.4", series="1.2.3.5")
-    stow(live, body(encoded(sent)))
-    answer = get(live, place(sent) + form, Accept=accept)
-    assert answer.status_code == status
-    if status == 406:
-        assert answer.json()["code"] == "not_acceptable"
-
-
-def test_a_single_instance_can_come_by_itself(live: Live) -> None:
-    sent = instance(seed=21, colour=True, size=(33, 31))
-    stow(live, body(encoded(sent)))
-    alone = get(live, place(sent), Accept="application/dicom")
-    kept = pydicom.dcmread(io.BytesIO(alone.content))
-    assert np.array_equal(kept.pixel_array, sent.pixel_array)
-    cells = get(live, place(sent) + "/frames/1").content
-    assert sent.PixelData[: 33 * 31 * 3] in cells
-    drawn = get(live, place(sent) + "/rendered?viewport=16,16&quality=50")
-    picture = Image.open(io.BytesIO(drawn.content))
-    assert picture.mode == "RGB"
-    assert max(picture.size) == 16
-
-
-@pytest.mark.parametrize(
-    "query", ["quality=0", "quality=x", "viewport=0,5", "viewport=9", "window=1,2,linear"]
-)
-def test_a_picture_that_we_cannot_draw_is_refused(live: Live, query: str) -> None:
-    sent = instance(seed=22, uid="1.2.3.4.22", study="1.2.3.4", series="1.2.3.5")
-    stow(live, body(encoded(sent)))
-    assert get(live, f"{place(sent)}/rendered?{query}").status_code == 422
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/studies/1.2.999", "/studies/WANG", "/studies/1.2.999/metadata", "/studies/" + "1" * 65,
-     "/studies/1.2.999/series/1.2/instances/1.2/rendered", "/studies/..%2f..%2fetc"],
-)  # fmt: skip
-def test_what_is_not_held_is_not_found(live: Live, path: str) -> None:
-    answer = get(live, path)
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "not_found"
 
 
 @pytest.mark.parametrize(
