@@ -6,7 +6,6 @@ untrusted as its address; `models/adopt` and `training/adopt` judge it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from models.adopt.unpack import copy_plain, is_archive, unpack
 from models.errors import ModelRefused
+from models.repository import sha256_of
 from serving.model_download import Progress, download, is_address
 
 _SHA256 = re.compile(r"^[0-9a-fA-F]{64}$")
@@ -61,6 +61,5 @@ def opened(
 def _check_sha256(path: Path, wanted: str) -> None:
     if not path.is_file():
         raise ModelRefused("--sha256 is of one file, not of a folder")
-    with path.open("rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != wanted.lower():
-            raise ModelRefused(f"{path.name}: sha256 differs from the one given")
+    if sha256_of(path) != wanted.lower():
+        raise ModelRefused(f"{path.name}: sha256 differs from the one given")

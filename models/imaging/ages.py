@@ -1,4 +1,4 @@
-"""An age as it may be kept with a record that names nobody."""
+"""Ages: as one may be kept with a record that names nobody, and whether two are of one person."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 OLDEST_YEARS = 90
 """All older people are one group: 45 CFR 164.514(b)(2)(i)(C) removes ages over 89."""
 MONTHS_BELOW_YEARS = 2
+_TOLERANCE_YEARS = 1.0  # a birthday between two statements, or one of them in whole years
 _ROUNDING = 0.06  # of a month: two decimals of a year, as an age in months is read, may lack this
 
 
@@ -23,3 +24,8 @@ def kept_age(years: float | None) -> float | None:
         return float(math.floor(years))
     months = math.floor(max(years, 0.0) * 12 + _ROUNDING)
     return round(months / 12, 4)
+
+
+def contradict(one: float | None, other: float | None) -> bool:
+    """Whether two ages in years are known and cannot be of the same person."""
+    return one is not None and other is not None and abs(one - other) > _TOLERANCE_YEARS

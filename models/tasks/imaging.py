@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from knowledge_base.language import Bilingual
 from models.backends import Tensors
 from models.calibration import ood_score
+from models.imaging.ages import contradict
 from models.imaging.context import encode_context
 from models.imaging.decode import DecodedImage
 from models.imaging.dicom_display import hounsfield_window
@@ -37,7 +38,6 @@ from models.imaging.subgroups import subgroups_of
 from models.manifest import Manifest, Metric
 from models.tasks.image_kind import UNHEARD_OF, ImageKindTask
 
-_AGE_TOLERANCE_YEARS = 1.0
 _SEX_CODES = {"F": "female", "M": "male"}  # PatientSex, PS3.3 C.7.1.1
 _FRONTAL = frozenset({"AP", "PA"})
 _CHEST = "chest_xray"
@@ -139,8 +139,7 @@ class ImagingTask:
                 yield "age_unknown"
             elif not all(_within(age, low, high) for age in ages):
                 yield "age_outside_population"
-        known_twice = stated is not None and recorded is not None
-        if known_twice and abs(stated - recorded) > _AGE_TOLERANCE_YEARS:  # type: ignore[operator]
+        if contradict(stated, recorded):
             yield "age_contradiction"
 
     def age(self, request: ImagingRequest) -> float | None:

@@ -90,11 +90,7 @@ class BatchRunner:
 
     async def forget(self, batch_id: str) -> None:
         """Take no further row of a batch that has ended, and delete its input."""
-        self._rotation.drop(batch_id)
-        self._leases.lapse(batch_id)
-        run = self._runs.get(batch_id)
-        if run is not None and run.in_flight == 0:
-            await self._end(run)
+        await self._let_go(batch_id)
         await asyncio.to_thread(self.inputs.delete, batch_id)
 
     async def stop(self) -> None:
@@ -277,6 +273,10 @@ class BatchRunner:
             await self.forget(batch_id)
             return
         log.warning("batch is worked on by another server", batch=batch_id)
+        await self._let_go(batch_id)
+
+    async def _let_go(self, batch_id: str) -> None:
+        """Take no further row of a batch; the row that is being answered closes it."""
         self._rotation.drop(batch_id)
         self._leases.lapse(batch_id)
         run = self._runs.get(batch_id)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from models.imaging.ages import kept_age
+from models.imaging.ages import contradict, kept_age
 from serving import audit, decisions
 from serving.dicomweb.routing import is_stack
 from serving.imaging_records import UNREAD
@@ -24,8 +24,6 @@ from serving.storage.instances import InstanceHeader, OtherPatient
 from serving.storage.tables import ReviewReasonRow, ReviewTaskRow
 from serving.uploads import Upload
 from serving.users import User
-
-_AGE_TOLERANCE_YEARS = 1.0
 
 
 def joined(services: Services, upload: Upload, user: User) -> bool:
@@ -88,6 +86,5 @@ def _check_age(case: decisions.DecisionRecord, upload: Upload) -> None:
     images: Json = case.result.get("images")
     for image in images if isinstance(images, list) else ():
         known = image.get("age_years") if isinstance(image, dict) else None
-        both = own is not None and isinstance(known, int | float)
-        if both and abs(known - own) > _AGE_TOLERANCE_YEARS:  # type: ignore[operator]
+        if isinstance(known, int | float) and contradict(own, known):
             raise OtherPatient("the series is held here, of a patient of another age")

@@ -44,6 +44,17 @@ def body(*parts: bytes, kind: str = "application/dicom", end: str = "--\r\n") ->
     return b"".join(head + part + b"\r\n" for part in parts) + f"--{BOUNDARY}{end}".encode()
 
 
+def by_hand(live: Live, *contents: bytes, **fields: str) -> httpx.Response:
+    """Files sent to the X-ray task as the upload page sends them."""
+    return httpx.post(
+        live.url + "/v1/imaging/studies",
+        files=[("files", ("x.dcm", content)) for content in contents],
+        data={"task": "cxr_pneumonia", **fields},
+        headers=live.headers(),
+        timeout=60,
+    )
+
+
 def stow(
     live: Live,
     content: bytes,

