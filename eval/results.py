@@ -43,6 +43,7 @@ BENCHES = (
     "imaging --task cxr_pneumonia --data {data}/imaging/cxr_pneumonia.dev.zip --stress",
     "imaging --task ct_nodule --data {data}/imaging/ct_nodule.dev.zip",
     "imaging --task skin_lesion --data {data}/imaging/skin_ham10000.dev.zip",
+    "imaging --task retinamnist --data {data}/imaging/retinamnist.npz",
     "foreign --task cxr_pneumonia --data {data}/imaging",
     "foreign --task fundus_dr --data {data}/imaging",
     "foreign --task skin_lesion --data {data}/imaging",

@@ -96,10 +96,15 @@ class Head(_Strict):
     research_only: bool = False
 
 
+BENCHMARK_ONLY = "benchmark_only"
+"""The kind of picture of a model for benchmarks alone: no gate knows it, no server hosts it."""
+
+
 class Population(_Strict):
     """Whom the model learned from: outside of it, it gives no score.
 
-    `image_kind` is a label of the gate model `image_kind` (models/tasks/image_kind.py).
+    `image_kind` is a label of the gate model `image_kind` (models/tasks/image_kind.py), or
+    `BENCHMARK_ONLY`.
     """
 
     image_kind: str | None = None
@@ -174,6 +179,11 @@ class Manifest(_Strict):
     parity: dict[str, float] = Field(default_factory=dict)
     files: dict[str, str]
     notes: list[str] = Field(default_factory=list)
+
+    @property
+    def benchmark_only(self) -> bool:
+        """Whether the model is measured beside published figures, and never hosted."""
+        return self.population.image_kind == BENCHMARK_ONLY
 
     @property
     def knows_its_pictures(self) -> bool:

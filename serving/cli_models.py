@@ -39,7 +39,8 @@ def models_list(as_json: AsJson = False) -> None:
     for entry in entries:
         size = f"{entry.network.stat().st_size / 1e6:.1f} MB"
         m = entry.manifest
-        table.add_row(m.name, str(m.version), m.task, size, "\n".join(m.licence_notes))
+        task = f"{m.task} (benchmarks only)" if m.benchmark_only else m.task
+        table.add_row(m.name, str(m.version), task, size, "\n".join(m.licence_notes))
     out.print(table)
 
 

@@ -100,12 +100,13 @@ def _admitted(
     repository: ModelRepository,
 ) -> tuple[dict[str, ModelEntry], dict[str, ModelEntry]]:
     """The latest version of every model, verified, and those that are kept out: by their licence,
-    or because they would answer any picture.
+    or because they would answer any picture. Models for benchmarks alone are passed over.
 
     Raises ModelError for a missing or altered file, and where a needed model is missing or kept
     out.
     """
-    latest = {entry.manifest.name: entry for entry in repository.entries()}
+    hosted = (entry for entry in repository.entries() if not entry.manifest.benchmark_only)
+    latest = {entry.manifest.name: entry for entry in hosted}
     admitted, refused = {}, {}
     for name in dict.fromkeys((*latest, *NEEDED)):
         try:

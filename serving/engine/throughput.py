@@ -118,7 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     repository = ModelRepository(allow_noncommercial=True)
     names = given.models or [
-        e.manifest.name for e in repository.entries() if e.manifest.task == "imaging"
+        e.manifest.name
+        for e in repository.entries()
+        if e.manifest.task == "imaging" and not e.manifest.benchmark_only
     ]
     table = Table("model", "bare, best batch", "batch", "engine", "share")
     for name in names:

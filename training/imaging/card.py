@@ -114,6 +114,13 @@ def _network(config: ImagingConfig) -> str:
 
 
 def _intended_use(m: Manifest) -> list[str]:
+    if m.benchmark_only:
+        return [
+            "## Intended use",
+            "",
+            "Comparison with published figures on the same benchmark, and nothing else: no server"
+            " hosts it, and no picture of a patient is read with it.",
+        ]
     p = m.population
     ages = "- Age: not restricted"
     if p.min_age_years is not None and p.max_age_years is not None:
