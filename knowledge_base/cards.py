@@ -65,6 +65,7 @@ class FrontMatter(BaseModel):
     topics: tuple[str, ...] = Field(min_length=1)
     departments: tuple[str, ...] = Field(min_length=1)
     findings: tuple[str, ...] = ()
+    related: tuple[str, ...] = ()
     audience: Literal["patient", "physician", "both"]
     grade: Literal["guideline", "consensus", "textbook"]
     sources: tuple[CardSource, ...] = Field(min_length=1)

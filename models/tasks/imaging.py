@@ -293,7 +293,9 @@ def _operating_point(question: Question, p: Doubles) -> OperatingPoint | None:
     point = question.point
     if point is None:
         return None
-    wanted = ("sensitivity", "specificity", "auc")
+    wanted = {"sensitivity", "specificity"}
+    if len(question.labels) == 2:
+        wanted.add("auc")  # of more labels it is a mean over them, not this finding's
     return OperatingPoint(
         label=point.code,
         name=point.name,

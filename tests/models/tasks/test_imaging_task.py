@@ -106,6 +106,21 @@ def test_two_sexes_that_agree_or_are_not_known_contradict_nothing() -> None:
 
 
 @pytest.mark.data
+def test_the_mean_auc_of_seven_kinds_is_not_shown_as_one_of_them(
+    data_dir: Path, gate: tuple[ImageKindTask, OnnxBackend]
+) -> None:
+    skin = REPOSITORY.get("skin_lesion")
+    task, network = ImagingTask(skin.manifest, gate[0]), OnnxBackend(skin.network)
+    found = [
+        read(task, network, gate, ImagingRequest(image))
+        for image in pictures(data_dir / "imaging" / "skin_ham10000.dev.zip", 8)
+    ]
+    points = [r.operating_point for r in found if r.operating_point is not None]
+    assert points
+    assert all(set(point.measured) == {"sensitivity", "specificity"} for point in points)
+
+
+@pytest.mark.data
 def test_a_patch_gets_an_opinion_with_all_that_qualifies_it(
     data_dir: Path, gate: tuple[ImageKindTask, OnnxBackend]
 ) -> None:
