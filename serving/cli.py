@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from serving import cli_batch, cli_dicom, cli_match, cli_models, cli_train
+from serving import cli_batch, cli_dicom, cli_kb, cli_match, cli_models, cli_train
 from serving.cli_tools import AsJson, err, out
 from serving.cli_tools import database as _database
 from serving.cli_tools import fail as _fail
@@ -25,12 +25,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fenzhen (分诊): triage and clinical decision support. AI advises, a physician signs.",
 )
-kb_app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail.")
 user_app = typer.Typer(no_args_is_help=True, help="Users and their API keys.")
 for name, group in (
     ("models", cli_models.app),
-    ("kb", kb_app),
+    ("kb", cli_kb.app),
     ("train", cli_train.app),
     ("audit", audit_app),
     ("user", user_app),
@@ -63,59 +62,6 @@ def serve(
         asyncio.run(run(settings, announce=err.print))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-
-
-@kb_app.command("check")
-def kb_check() -> None:
-    """Validate cards, lexicon and rules; exit 1 and list what is wrong."""
-    from knowledge_base.check import check
-
-    problems = check()
-    for problem in problems:
-        out.print(problem, highlight=False)
-    if problems:
-        raise _fail(f"{len(problems)} problems")
-    out.print("The content is sound.")
-
-
-@kb_app.command("search")
-def kb_search(
-    query: str,
-    language: Annotated[str | None, typer.Option(help="zh or en")] = None,
-    k: Annotated[int, typer.Option(min=1, max=50)] = 5,
-    as_json: AsJson = False,
-) -> None:
-    """Search the guideline cards."""
-    from knowledge_base.cards import cards
-    from knowledge_base.search.index import KnowledgeIndex
-    from models.backends.onnx import OnnxBackend
-    from models.embedder import HostedEmbedder
-    from models.errors import ModelError
-    from models.tasks.embedding import EmbeddingTask
-    from models.text.normalise import language_of
-    from serving.settings import Settings
-
-    if language not in (None, "zh", "en"):
-        raise _fail("language is zh or en")
-    settings = Settings()
-    repository = settings.repository
-    try:
-        entry = repository.get("embedding")
-    except ModelError as error:
-        raise _fail(str(error)) from error
-    task = EmbeddingTask(entry.manifest, entry.folder)
-    embedder = HostedEmbedder(task, OnnxBackend(entry.network))
-    index = KnowledgeIndex.build(embedder)
-    wanted = language or ("en" if language_of(query) == "en" else "zh")
-    hits = index.search(query, k=k, language="en" if wanted == "en" else "zh")
-    if as_json:
-        _print_json([{"id": h.passage.id, "score": h.score, "text": h.passage.text} for h in hits])
-        return
-    for hit in hits:
-        title = cards()[hit.passage.card].head.title[hit.passage.language]
-        out.print(f"[bold]{title}[/] [dim]{hit.passage.id}[/]\n  {hit.passage.text}")
-    if not hits:
-        out.print("Nothing found.")
 
 
 @app.command("eval")

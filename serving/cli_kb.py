@@ -1,0 +1,188 @@
+"""`fenzhen kb`: the cards, and the library of documents from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from serving.cli_tools import AsJson, err, fail, out, print_json
+
+if TYPE_CHECKING:
+    from knowledge_base.library.store import Library
+
+app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
+
+_SHOWN = 20
+"""Broken files that are listed by name; `--json` has all of them."""
+
+
+@app.command("check")
+def kb_check() -> None:
+    """Validate cards, lexicon and rules; exit 1 and list what is wrong."""
+    from knowledge_base.check import check
+
+    problems = check()
+    for problem in problems:
+        out.print(problem, highlight=False)
+    if problems:
+        raise fail(f"{len(problems)} problems")
+    out.print("The content is sound.")
+
+
+@app.command("search")
+def kb_search(
+    query: str,
+    language: Annotated[str | None, typer.Option(help="zh or en")] = None,
+    k: Annotated[int, typer.Option(min=1, max=50)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Search the guideline cards."""
+    from knowledge_base.cards import cards
+    from knowledge_base.search.index import KnowledgeIndex
+    from models.backends.onnx import OnnxBackend
+    from models.embedder import HostedEmbedder
+    from models.errors import ModelError
+    from models.tasks.embedding import EmbeddingTask
+    from models.text.normalise import language_of
+    from serving.settings import Settings
+
+    if language not in (None, "zh", "en"):
+        raise fail("language is zh or en")
+    settings = Settings()
+    repository = settings.repository
+    try:
+        entry = repository.get("embedding")
+    except ModelError as error:
+        raise fail(str(error)) from error
+    task = EmbeddingTask(entry.manifest, entry.folder)
+    embedder = HostedEmbedder(task, OnnxBackend(entry.network))
+    index = KnowledgeIndex.build(embedder)
+    wanted = language or ("en" if language_of(query) == "en" else "zh")
+    hits = index.search(query, k=k, language="en" if wanted == "en" else "zh")
+    if as_json:
+        print_json([{"id": h.passage.id, "score": h.score, "text": h.passage.text} for h in hits])
+        return
+    for hit in hits:
+        title = cards()[hit.passage.card].head.title[hit.passage.language]
+        out.print(f"[bold]{title}[/] [dim]{hit.passage.id}[/]\n  {hit.passage.text}")
+    if not hits:
+        out.print("Nothing found.")
+
+
+@app.command("ingest")
+def kb_ingest(
+    places: Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)],
+    collection: Annotated[
+        str | None, typer.Option(help="Name in the library; by default that of the folder.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Code of knowledge_base/library/licences.yaml.")
+    ] = None,
+    organisation: Annotated[str | None, typer.Option(help="Publisher.")] = None,
+    year: Annotated[int | None, typer.Option(help="Year of publication.")] = None,
+    audience: Annotated[str | None, typer.Option(help="patient, physician or both")] = None,
+    access: Annotated[str | None, typer.Option(help="public or staff")] = None,
+    grade: Annotated[
+        str | None, typer.Option(help="guideline, consensus, review, textbook or information")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take documents into the library: Markdown, HTML, PDF, DOCX, MedQuAD XML, FHIR, JSON Lines.
+
+    What is unchanged is passed over, a broken file is reported and left out. A file named
+    sources.yaml in the folder says where its documents come from.
+    """
+    from datetime import UTC, datetime
+
+    from rich.progress import track
+
+    from knowledge_base.library.document import Unreadable
+    from knowledge_base.library.ingest import Source, ingest, sources
+    from knowledge_base.yaml_files import ContentError
+
+    given = {
+        "licence": licence, "organisation": organisation, "year": year, "audience": audience,
+        "access": access, "grade": grade,
+    }  # fmt: skip
+    listed: list[Source] = []
+    whole: list[str] = []
+    try:
+        for place in places:
+            found = sources(place, collection)
+            listed += found
+            if place.is_dir():
+                whole.append(collection or place.resolve().name)
+    except (Unreadable, ContentError) as error:
+        raise fail(str(error)) from error
+    if len(set(whole)) < len(whole):
+        raise fail("two folders of one name: ingest them one by one, each with its --collection")
+    with _library() as library:
+        report = ingest(
+            library,
+            listed,
+            given={key: value for key, value in given.items() if value is not None},
+            now=lambda: datetime.now(UTC),
+            whole=whole,
+            progress=lambda files: iter(track(files, "reading", console=err)),
+        )
+    for name, why in report.broken[:_SHOWN]:
+        err.print(f"[yellow]left out[/] {name}: {why}", highlight=False)
+    if len(report.broken) > _SHOWN:
+        err.print(f"… and {len(report.broken) - _SHOWN} more")
+    out.print(
+        f"{report.taken} files taken, {report.unchanged} unchanged, {len(report.broken)} left out,"
+        f" {report.removed} removed: {report.documents} documents, {report.chunks} chunks,"
+        f" {report.duplicates} of them near-duplicates"
+    )
+    if as_json:
+        print_json(vars(report))
+
+
+@app.command("documents")
+def kb_documents(as_json: AsJson = False) -> None:
+    """List the documents of the library with their licences."""
+    with _library() as library:
+        found = list(library.documents())
+    if as_json:
+        print_json(
+            [
+                {"id": d.id, "title": d.title, "chunks": d.chunks, "duplicates": d.duplicates}
+                | d.origin.model_dump(mode="json", exclude={"title"})
+                for d in found
+            ]
+        )
+        return
+    table = Table("document", "title", "licence", "chunks", "near-duplicates")
+    for d in found:
+        table.add_row(d.id, d.title, d.origin.licence, str(d.chunks), str(d.duplicates))
+    out.print(table)
+
+
+@app.command("forget")
+def kb_forget(
+    files: Annotated[list[str], typer.Argument(help="COLLECTION/PATH of files.")],
+) -> None:
+    """Take files out of the library."""
+    with _library() as library:
+        unknown = set(files) - library.files().keys()
+        if unknown:
+            raise fail(f"not in the library: {', '.join(sorted(unknown))}")
+        library.forget(files)
+    out.print(f"{len(files)} files taken out of the library")
+
+
+@contextmanager
+def _library() -> Iterator[Library]:
+    from knowledge_base.library.store import Library
+    from serving.settings import Settings
+
+    library = Library(Settings().var / "knowledge" / "library.sqlite3")
+    try:
+        yield library
+    finally:
+        library.close()
