@@ -19,6 +19,7 @@ from eval import (
     imaging,
     intent,
     interview,
+    retrieval,
 )
 from eval.readers import Line, read_images, read_lines
 from eval.report import write_report
@@ -36,7 +37,7 @@ _SCORERS: Mapping[str, Callable[[Sequence[Line], ModelRepository], Scored]] = {
     "intent": intent.score,
     "interview": interview.score,
 }
-BENCHES = tuple(sorted((*_SCORERS, "department", "foreign", "imaging")))
+BENCHES = tuple(sorted((*_SCORERS, "department", "foreign", "imaging", "retrieval")))
 
 
 def run(
@@ -100,6 +101,8 @@ def _score(
         return imaging.score(read_images(data), data.name, task or "", repository, stress=stress)
     if bench == "foreign":
         return foreign.score(data, task or "", repository)
+    if bench == "retrieval":
+        return retrieval.score(data, repository)
     lines = read_lines(data)
     if bench == "department":
         return department.score(lines, repository, text_only=text_only)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from knowledge_base import cards as card_files
-from knowledge_base.cards import Card, parse_card
+from knowledge_base.cards import Card, Passage, parse_card
 from knowledge_base.check_acuity import acuity_problems
 from knowledge_base.language import Language
 from knowledge_base.lexicon import findings as lexicon_files
@@ -37,6 +37,7 @@ from knowledge_base.yaml_files import ContentError, attempt, read_yaml
 
 _LANGUAGES: tuple[Language, ...] = ("zh", "en")
 _NUMBER = r"(?:\d|[一二两三四五六七八九十半]|\b(?:one|two|three|four|half an?)\b)"
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 DOSES = (
     # A laboratory value (mg/dL, g/L) is not a dose; an amount per body weight always is.
     re.compile(r"\d\s*(?:mg|mcg|[µμ]g|ug|毫克|微克)(?!\s*/\s*(?:d?l|mol|mmol|g\b))", re.I),
@@ -65,6 +66,7 @@ def check() -> list[str]:
         problems += lexicon_problems(concepts)
         for card in listed.values():
             problems += card_problems(card, concepts, taxonomy().departments)
+            problems += link_problems(card, listed)
         for rule in rules.by_id.values() if rules is not None else ():
             problems += rule_problems(rule, concepts, listed)
         problems += acuity_problems(concepts)
@@ -119,16 +121,27 @@ def card_problems(
             yield f"{head.id}: source {source.id} is incomplete"
     for unused in {s.id for s in head.sources} - {s for p in card.passages for s in p.sources}:
         yield f"{head.id}: no passage cites source {unused}"
-    marks: dict[str, dict[Language, tuple[str, ...]]] = {}
+    bullets: dict[str, dict[Language, Passage]] = {}
     for passage in card.passages:
         where = f"{passage.id} ({passage.language})"
         if not passage.text:
             yield f"{where} is empty"
         yield from _doses(where, passage.text)
-        marks.setdefault(passage.id, {})[passage.language] = passage.sources
-    for passage_id, cited in marks.items():
-        if set(cited["zh"]) != set(cited["en"]):
+        bullets.setdefault(passage.id, {})[passage.language] = passage
+    for passage_id, both in bullets.items():
+        if set(both["zh"].sources) != set(both["en"].sources):
             yield f"{passage_id}: the two languages cite different sources"
+        zh, en = (sorted(map(float, _NUMBERS.findall(both[x].text))) for x in _LANGUAGES)
+        if zh != en:
+            yield f"{passage_id}: the two languages give different numbers: {zh} and {en}"
+
+
+def link_problems(card: Card, listed: Collection[str]) -> Iterator[str]:
+    """Related cards that are not there; `listed` are the ids of the cards."""
+    for related in card.head.related:
+        if related not in listed or related == card.head.id:
+            yield f"{card.head.id}: related card {related} is not there"
+    yield from _twins(f"{card.head.id}: related card", card.head.related)
 
 
 def lexicon_problems(concepts: Mapping[str, Concept]) -> Iterator[str]:

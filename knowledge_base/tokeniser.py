@@ -54,6 +54,23 @@ def has_han(text: str) -> bool:
     return _ANY_HAN.search(text) is not None
 
 
+def neighbours(text: str) -> list[str]:
+    """Pairs of stemmed neighbouring words, function words among them ("type a"), unless both are.
+
+    Chinese pairs are tokens already.
+    """
+    pairs: list[str] = []
+    before = ""
+    for han, word in _RUN.findall(fold(text)):
+        if han:
+            before = ""
+            continue
+        if before and not (before in STOP_WORDS and word in STOP_WORDS):
+            pairs.append(" ".join(stems((before, word))))
+        before = word
+    return pairs
+
+
 def tokenise(text: str) -> list[str]:
     """Tokens in the order of the text: Han characters and pairs, stemmed words, numbers.
 

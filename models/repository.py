@@ -45,6 +45,11 @@ class ModelEntry:
         except FileNotFoundError:
             return ""
 
+    @property
+    def identity(self) -> str:
+        """`NAME@VERSION`, as decisions and indexes name it."""
+        return f"{self.manifest.name}@{self.manifest.version}"
+
     def verify(self) -> None:
         """Raise ModelIntegrityError naming the first file that is missing or altered."""
         for name, expected in self.manifest.files.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -67,11 +68,13 @@ def create_app(
         app.state.services = services
         runner = BatchRunner(services, batch_metrics)
         app.state.batches = runner
+        keeping_up = asyncio.create_task(services.knowledge.keep_up())
         try:
             opened(services)
             await runner.start()
             yield
         finally:
+            keeping_up.cancel()
             await runner.stop()
             await services.close()
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from serving.cli_tools import AsJson, err, fail, out, print_json
 
 if TYPE_CHECKING:
+    from knowledge_base.embedder import Embedder
     from knowledge_base.library.store import Library
 
 app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
@@ -41,37 +43,78 @@ def kb_search(
     k: Annotated[int, typer.Option(min=1, max=50)] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Search the guideline cards."""
-    from knowledge_base.cards import cards
-    from knowledge_base.search.index import KnowledgeIndex
-    from models.backends.onnx import OnnxBackend
-    from models.embedder import HostedEmbedder
-    from models.errors import ModelError
-    from models.tasks.embedding import EmbeddingTask
+    """Search the cards and, once an index is built, the library."""
     from models.text.normalise import language_of
+    from serving.knowledge import ServedKnowledge
     from serving.settings import Settings
 
     if language not in (None, "zh", "en"):
         raise fail("language is zh or en")
-    settings = Settings()
-    repository = settings.repository
-    try:
-        entry = repository.get("embedding")
-    except ModelError as error:
-        raise fail(str(error)) from error
-    task = EmbeddingTask(entry.manifest, entry.folder)
-    embedder = HostedEmbedder(task, OnnxBackend(entry.network))
-    index = KnowledgeIndex.build(embedder)
+    embedder, identity = _embedder()
+    index = ServedKnowledge(Settings().knowledge_index, embedder, identity).index
     wanted = language or ("en" if language_of(query) == "en" else "zh")
     hits = index.search(query, k=k, language="en" if wanted == "en" else "zh")
     if as_json:
-        print_json([{"id": h.passage.id, "score": h.score, "text": h.passage.text} for h in hits])
+        print_json([{"id": h.entry.id, "score": h.score, "text": h.shown.text} for h in hits])
         return
     for hit in hits:
-        title = cards()[hit.passage.card].head.title[hit.passage.language]
-        out.print(f"[bold]{title}[/] [dim]{hit.passage.id}[/]\n  {hit.passage.text}")
+        title, passage = escape(hit.shown.title), escape(hit.shown.text)
+        out.print(f"[bold]{title}[/] [dim]{escape(hit.entry.id)}[/]\n  {passage}")
     if not hits:
         out.print("Nothing found.")
+
+
+@app.command("build")
+def kb_build(as_json: AsJson = False) -> None:
+    """Build the search index over cards and library; a running server takes it over."""
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from knowledge_base.search.entry import document_entries
+    from knowledge_base.search.index import KnowledgeIndex
+    from knowledge_base.search.versions import publish
+    from serving.settings import Settings
+
+    embedder, identity = _embedder()
+    with _library() as library, err.status("building"):
+        further = list(document_entries(library.documents(), library.chunks()))
+        index = KnowledgeIndex.build(embedder, further=further)
+        about = publish(index, identity, Settings().knowledge_index, datetime.now(UTC))
+    out.print(
+        f"version {about.version}: {about.cards} cards and {about.documents} documents,"
+        f" {about.passages} passages"
+    )
+    if as_json:
+        print_json(asdict(about))
+
+
+@app.command("versions")
+def kb_versions(
+    use: Annotated[str | None, typer.Option(help="Serve this version from now on.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the built indexes, or go back to an earlier one."""
+    from dataclasses import asdict
+
+    from knowledge_base.search.versions import NoIndex, current, serve, versions
+    from serving.settings import Settings
+
+    folder = Settings().knowledge_index
+    if use is not None:
+        try:
+            serve(folder, use)
+        except NoIndex as error:
+            raise fail(str(error)) from error
+    served, found = current(folder), versions(folder)
+    if as_json:
+        print_json([asdict(about) | {"served": about.version == served} for about in found])
+        return
+    table = Table("version", "served", "cards", "documents", "passages", "embedding")
+    for about in found:
+        mark = "yes" if about.version == served else ""
+        counts = (about.cards, about.documents, about.passages)
+        table.add_row(about.version, mark, *map(str, counts), about.embedder)
+    out.print(table)
 
 
 @app.command("ingest")
@@ -176,12 +219,28 @@ def kb_forget(
     out.print(f"{len(files)} files taken out of the library")
 
 
+def _embedder() -> tuple[Embedder, str]:
+    """The embedding model of the repository, and its name."""
+    from models.backends.onnx import OnnxBackend
+    from models.embedder import HostedEmbedder
+    from models.errors import ModelError
+    from models.tasks.embedding import EmbeddingTask
+    from serving.settings import Settings
+
+    try:
+        entry = Settings().repository.get("embedding")
+    except ModelError as error:
+        raise fail(str(error)) from error
+    task = EmbeddingTask(entry.manifest, entry.folder)
+    return HostedEmbedder(task, OnnxBackend(entry.network)), entry.identity
+
+
 @contextmanager
 def _library() -> Iterator[Library]:
     from knowledge_base.library.store import Library
     from serving.settings import Settings
 
-    library = Library(Settings().var / "knowledge" / "library.sqlite3")
+    library = Library(Settings().library)
     try:
         yield library
     finally:

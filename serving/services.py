@@ -14,7 +14,6 @@ import numpy as np
 import structlog
 from prometheus_client import CollectorRegistry
 
-from knowledge_base.search.index import KnowledgeIndex
 from models.backends import Tensor
 from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
@@ -32,6 +31,7 @@ from serving.engine.engine import Engine
 from serving.engine.metrics import EngineMetrics
 from serving.engine.scheduler import Limits
 from serving.ingest_metrics import IngestMetrics
+from serving.knowledge import ServedKnowledge
 from serving.pixel_budget import PixelBudget
 from serving.refusals import Refusals
 from serving.reviews.policy import ReviewPolicy
@@ -75,7 +75,7 @@ class Services:
     acuity: Mapping[str, AcuityTask]
     gate: ImageKindTask | None
     imaging: Mapping[str, ImagingTask]
-    knowledge: KnowledgeIndex
+    knowledge: ServedKnowledge
     rosters: Rosters
 
     async def close(self) -> None:
@@ -190,11 +190,13 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
             for name, entry in entries.items()
             if entry.manifest.task == "imaging" and _guarded(entry.manifest, gate)
         },
-        knowledge=KnowledgeIndex.build(
+        knowledge=ServedKnowledge(
+            settings.knowledge_index,
             HostedEmbedder(
                 EmbeddingTask(entries["embedding"].manifest, entries["embedding"].folder),
                 backends["embedding"],
-            )
+            ),
+            entries["embedding"].identity,
         ),
         rosters=Rosters(),
     )

@@ -137,6 +137,16 @@ class Settings(BaseSettings):
         return ModelRepository(self.models, allow_noncommercial=self.allow_noncommercial)
 
     @property
+    def library(self) -> Path:
+        """The library of documents from elsewhere."""
+        return self.var / "knowledge" / "library.sqlite3"
+
+    @property
+    def knowledge_index(self) -> Path:
+        """The folder of the search indexes."""
+        return self.var / "knowledge" / "index"
+
+    @property
     def database(self) -> str:
         """The SQLAlchemy URL in force."""
         return self.database_url or f"sqlite:///{self.var / 'fenzhen.sqlite3'}"

@@ -13,18 +13,20 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_base.cards import Card
 from knowledge_base.lexicon.findings import Lexicon
 
 BROADER = 0.5
 
 
 class CardFindings:
-    """How well each of `cards` fits a set of findings; a card is known by its position."""
+    """How well each card fits a set of findings; a card is known by its position.
 
-    def __init__(self, cards: Sequence[Card], lexicon: Lexicon) -> None:
+    `cards`: the findings that each lists.
+    """
+
+    def __init__(self, cards: Sequence[Sequence[str]], lexicon: Lexicon) -> None:
         self._lexicon = lexicon
-        self._listed = [frozenset(card.head.findings) for card in cards]
+        self._listed = [frozenset(codes) for codes in cards]
         frequency = Counter(code for codes in self._listed for code in codes)
         self._weights = {c: math.log(1 + len(cards) / n) for c, n in frequency.items()}
 

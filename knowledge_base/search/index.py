@@ -1,41 +1,40 @@
-"""Hybrid search over the guideline cards: lexical and dense, fused by reciprocal rank.
+"""Hybrid search over passages: lexical and dense, their scores scaled and added.
 
-The unit of search is a bullet in both its languages, so a question in one language finds
-passages in the other. Everything is built at once and only read afterwards: threads may share
-an index. Queries are plain text: there is no query syntax to escape.
+A passage of a card is searched in both its languages, so a question in one finds it from the
+other. An index is built at once and only read afterwards: threads may share it. Queries are plain
+text: there is no query syntax to escape. `versions` keeps indexes on disk.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge_base.cards import FOR_PATIENTS, SECTION_NAMES, Card, Passage, cards
+from knowledge_base.cards import Card, cards
 from knowledge_base.embedder import Embedder
 from knowledge_base.language import Language
-from knowledge_base.lexicon.findings import Lexicon, lexicon
+from knowledge_base.lexicon.findings import Concept, Lexicon, lexicon
 from knowledge_base.search.dense import DenseIndex
-from knowledge_base.search.findings import CardFindings
-from knowledge_base.search.fusion import reciprocal_rank_fusion
-from knowledge_base.search.lexical import LexicalIndex
+from knowledge_base.search.entry import Entry, Shown, card_entries
+from knowledge_base.search.filters import EVERYTHING, Filters, FilterTable
+from knowledge_base.search.fusion import min_max
+from knowledge_base.search.lexical import LexicalIndex, Terms
+from knowledge_base.search.surroundings import SYNONYM_WEIGHT, Topics, Wholes
 from knowledge_base.search.synonyms import Synonyms, expansion, names
-from knowledge_base.tokeniser import has_han, tokenise
-
-Audience = Literal["patient", "physician"]
+from knowledge_base.tokeniser import has_han
 
 LONGEST_QUERY = 500
 """Characters that are read; the rest of a longer query is ignored."""
 DEPTH = 100
 """Hits of each kind that enter the fusion."""
-SYNONYM_WEIGHT = 0.5
-"""What the names of a recognised concept count against the query's own words."""
-FINDINGS_WEIGHT = 2.0
-"""What a finding that the card lists counts, in units of one perfectly matching word."""
+DENSE_WEIGHT = 0.5
+"""What the scaled similarity counts against the scaled lexical score."""
 LEAST_COVERAGE = 0.2
 """Share of the query's words that some passage must hold, unless the lexicon knows one of them."""
 LEAST_SIMILARITY = 0.45
@@ -43,66 +42,99 @@ LEAST_SIMILARITY = 0.45
 measured on tests/knowledge_base/questions.yaml."""
 
 
-@dataclass(frozen=True)
-class SearchHit:
-    """A passage with its fused score and its ranks (from 1; None: not found that way)."""
+class Entries(Protocol):
+    """Passages by position."""
 
-    passage: Passage
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int) -> Entry: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A passage in one language, with its score (1.5 at most) and its ranks among the candidates of
+    each kind (from 1; None: not found that way)."""
+
+    entry: Entry
+    language: Language
     score: float
     lexical_rank: int | None
     dense_rank: int | None
 
+    @property
+    def shown(self) -> Shown:
+        """The passage's title, headings and text."""
+        return self.entry.shown[self.language]
 
-@dataclass(frozen=True)
-class Bullet:
-    """One passage in both languages."""
 
-    card: Card
-    zh: Passage
-    en: Passage
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Positions, best first, with their scores."""
 
-    def passage(self, language: Language) -> Passage:
-        """The bullet in one language."""
-        return self.zh if language == "zh" else self.en
+    positions: NDArray[np.intp]
+    scores: NDArray[np.float32]
 
-    def text(self, language: Language) -> str:
-        """What is indexed: the card's title, the section's name and the passage."""
-        passage = self.passage(language)
-        section = SECTION_NAMES[passage.section][language]
-        return f"{self.card.head.title[language]} {section}: {passage.text}"
-
-    def speaks_to(self, audience: Audience) -> bool:
-        """Patients' sections of cards for patients, clinicians' sections of cards for them."""
-        written_for: Audience = "patient" if self.zh.section in FOR_PATIENTS else "physician"
-        return audience == written_for and self.card.head.audience in (audience, "both")
+    @classmethod
+    def none(cls) -> Candidates:
+        """Nothing found."""
+        return cls(np.empty(0, dtype=np.intp), np.empty(0, dtype=np.float32))
 
 
 class KnowledgeIndex:
-    """Search over one version of the cards."""
+    """Search over one version of the passages."""
 
-    def __init__(self, listed: Mapping[str, Card], embedder: Embedder, vocabulary: Lexicon) -> None:
-        cards_in_order = list(listed.values())
-        paired = [(n, bullet) for n, card in enumerate(cards_in_order) for bullet in pairs(card)]
-        self.bullets = tuple(bullet for _, bullet in paired)
-        self.version = version_of(listed)
-        zh, en = [b.text("zh") for b in self.bullets], [b.text("en") for b in self.bullets]
-        self._lexical = LexicalIndex([tokenise(f"{a} {b}") for a, b in zip(zh, en, strict=True)])
-        self._dense = DenseIndex(embedder, [*zh, *en])
-        self._synonyms = Synonyms(vocabulary)
-        self._findings = CardFindings(cards_in_order, vocabulary)
-        self._card_of = np.array([n for n, _ in paired], dtype=np.intp)
-        self._allowed: dict[Audience | None, NDArray[np.bool_]] = {
-            "patient": np.array([b.speaks_to("patient") for b in self.bullets], dtype=np.bool_),
-            "physician": np.array([b.speaks_to("physician") for b in self.bullets], dtype=np.bool_),
-            None: np.ones(len(self.bullets), dtype=np.bool_),
-        }
+    def __init__(
+        self,
+        entries: Entries,
+        lexical: LexicalIndex,
+        dense: DenseIndex,
+        filters: FilterTable,
+        topics: Topics,
+        wholes: Wholes,
+        embedder: Embedder,
+        vocabulary: Lexicon,
+        version: str,
+    ) -> None:
+        self.entries, self.version = entries, version
+        self._lexical, self._dense, self._filters = lexical, dense, filters
+        self._topics, self._wholes = topics, wholes
+        self._embedder, self._synonyms = embedder, Synonyms(vocabulary)
 
     @classmethod
     def build(
-        cls, embedder: Embedder, card_map: Mapping[str, Card] | None = None
+        cls,
+        embedder: Embedder,
+        card_map: Mapping[str, Card] | None = None,
+        further: Iterable[Entry] = (),
     ) -> KnowledgeIndex:
-        """Index `card_map`, or the shipped cards."""
-        return cls(cards() if card_map is None else card_map, embedder, lexicon())
+        """Index `card_map`, or the shipped cards, and further passages, in memory."""
+        listed = cards() if card_map is None else card_map
+        entries = [*card_entries(listed.values()), *further]
+        texts, owners = [], []
+        for position, entry in enumerate(entries):
+            for shown in entry.shown.values():
+                texts.append(shown.indexed)
+                owners.append(position)
+        vectors = embedder.embed(texts) if texts else np.empty((0, embedder.dimension), np.float32)
+        if vectors.shape != (len(texts), embedder.dimension):
+            raise ValueError(f"the embedder gave {vectors.shape} for {len(texts)} texts")
+        vocabulary = lexicon()
+        return cls(
+            entries,
+            LexicalIndex.build(_terms(entry) for entry in entries),
+            DenseIndex.build(np.ascontiguousarray(vectors, dtype=np.float32), owners),
+            FilterTable.build(entries),
+            Topics.build(entries, vocabulary),
+            Wholes.build(entries),
+            embedder,
+            vocabulary,
+            version_of(entries),
+        )
+
+    def save(self, folder: Path) -> None:
+        """All but the passages themselves, into an existing folder."""
+        for part in (self._lexical, self._dense, self._filters, self._topics, self._wholes):
+            part.save(folder)
 
     def search(
         self,
@@ -110,68 +142,80 @@ class KnowledgeIndex:
         *,
         k: int = 10,
         language: Language | None = None,
-        audience: Audience | None = None,
+        filters: Filters = EVERYTHING,
     ) -> list[SearchHit]:
         """The k best passages, best first; an empty list where nothing fits.
 
-        `language` is that of the passages; by default that of the query. `audience` keeps the
-        passages that speak to patients or to clinicians.
+        `language` is the one wanted, by default that of the query; a passage of a document comes
+        in the one that it has.
         """
         query = query[:LONGEST_QUERY]
-        lexical, dense = self.rankings(query, audience)
-        lexical_ranks = {bullet: rank for rank, bullet in enumerate(lexical, start=1)}
-        dense_ranks = {bullet: rank for rank, bullet in enumerate(dense, start=1)}
+        lexical, dense = self.candidates(query, filters)
         wanted: Language = language or ("zh" if has_han(query) else "en")
-        return [
-            SearchHit(
-                self.bullets[bullet].passage(wanted),
-                score,
-                lexical_ranks.get(bullet),
-                dense_ranks.get(bullet),
-            )
-            for bullet, score in reciprocal_rank_fusion([lexical, dense])[: max(k, 0)]
-        ]
+        lexical_rank = {int(p): rank for rank, p in enumerate(lexical.positions, start=1)}
+        dense_rank = {int(p): rank for rank, p in enumerate(dense.positions, start=1)}
+        hits = []
+        for position, score in self._fused(lexical, dense, query)[: max(k, 0)]:
+            entry = self.entries[position]
+            hits.append(
+                SearchHit(
+                    entry, entry.in_language(wanted)[0], score,
+                    lexical_rank.get(position), dense_rank.get(position),
+                )
+            )  # fmt: skip
+        return hits
 
-    def rankings(self, query: str, audience: Audience | None = None) -> tuple[list[int], list[int]]:
-        """The lexical and the dense ranking of bullets, at most DEPTH each; both may be empty."""
-        tokens = tokenise(query)
-        if not tokens or not self.bullets:
-            return [], []
-        allowed = self._allowed[audience]
+    def candidates(
+        self, query: str, filters: Filters = EVERYTHING
+    ) -> tuple[Candidates, Candidates]:
+        """The best DEPTH by words and by meaning; both may be empty."""
+        terms = Terms.of(query)
+        if not terms.words or not len(self.entries):
+            return Candidates.none(), Candidates.none()
+        allowed = self._filters.allowed(filters)
         concepts = self._synonyms.concepts(query)
-        lexical = self._lexical.search(
-            tokens,
-            also=expansion(tokens, concepts),
-            also_weight=SYNONYM_WEIGHT,
-            bonus=FINDINGS_WEIGHT * self._findings.scores(c.code for c in concepts)[self._card_of],
-            allowed=allowed,
-            limit=DEPTH,
+        also = expansion(terms.words, concepts)
+        lexical = Candidates(
+            *self._lexical.search(
+                terms,
+                also=also,
+                also_weight=SYNONYM_WEIGHT,
+                bonus=self._topics.bonus(concepts) + self._wholes.bonus(terms, also),
+                allowed=allowed,
+                limit=DEPTH,
+            )
         )
-        similarities = self._dense.similarities(f"{query} {names(concepts)}".strip())
-        similarities = similarities.reshape(2, -1).max(axis=0)
-        placed = concepts or self._lexical.coverage(tokens, lexical[:10]) >= LEAST_COVERAGE
-        if not placed and similarities.max() < LEAST_SIMILARITY:
-            return [], []
-        order = np.argsort(-np.where(allowed, similarities, -np.inf), kind="stable")
-        return lexical, [int(b) for b in order[: min(DEPTH, int(allowed.sum()))]]
+        dense = Candidates(*self._dense.search(self._vector(query, concepts), DEPTH, allowed))
+        top = [int(p) for p in lexical.positions[:10]]
+        placed = concepts or self._lexical.coverage(terms.words, top) >= LEAST_COVERAGE
+        if not placed and (not len(dense.scores) or dense.scores[0] < LEAST_SIMILARITY):
+            return Candidates.none(), Candidates.none()
+        return lexical, dense
+
+    def _vector(self, query: str, concepts: Sequence[Concept]) -> NDArray[np.float32]:
+        vectors = self._embedder.embed([f"{query} {names(concepts)}".strip()])
+        first: NDArray[np.float32] = vectors[0]
+        return first
+
+    def _fused(self, lexical: Candidates, dense: Candidates, query: str) -> list[tuple[int, float]]:
+        """(position, score) of all candidates, best first."""
+        total: dict[int, float] = {}
+        for found, weight in ((lexical, 1.0), (dense, DENSE_WEIGHT)):
+            full = len(found.scores) == DEPTH
+            scaled = min_max(found.scores, float(found.scores[-1]) if full else 0.0)
+            for position, score in zip(found.positions, scaled, strict=True):
+                total[int(position)] = total.get(int(position), 0.0) + weight * float(score)
+        return sorted(total.items(), key=lambda item: (-item[1], item[0]))
 
 
-def pairs(card: Card) -> list[Bullet]:
-    """The card's passages in pairs, in the order of the card."""
-    english = {p.id: p for p in card.passages if p.language == "en"}
-    return [
-        Bullet(card, passage, english[passage.id])
-        for passage in card.passages
-        if passage.language == "zh"
-    ]
+def _terms(entry: Entry) -> Terms:
+    return Terms.of(*(shown.indexed for shown in entry.shown.values()))
 
 
-def version_of(listed: Mapping[str, Card]) -> str:
-    """A hash of the cards' ids, versions and texts: equal exactly when the content is."""
+def version_of(entries: Iterable[Entry]) -> str:
+    """A hash of the passages with all that qualifies them: equal exactly when the content is."""
     digest = hashlib.sha256()
-    for card_id in sorted(listed):
-        head = listed[card_id].head
-        digest.update(f"{card_id}\0{head.version}\0{head.title['zh']}\0{head.title['en']}".encode())
-        for passage in listed[card_id].passages:
-            digest.update(f"\0{passage.id}\0{passage.language}\0{passage.text}".encode())
+    for entry in entries:
+        digest.update(entry.dumped())
+        digest.update(b"\0")
     return digest.hexdigest()[:16]

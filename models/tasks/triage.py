@@ -150,7 +150,7 @@ class TriageTask:
             self._cards,
             (r.text.card for r in verdict.fired),
             case.present,
-            case.facts.age_years,
+            case.facts,
         )
         crisis = any(rule.crisis for rule in verdict.fired)
         red = tuple(self._rule(r, case) for r in verdict.fired if r.disposition < ROUTINE)

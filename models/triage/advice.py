@@ -21,8 +21,13 @@ from models.triage.result import AdviceResult, CitedAdvice, CitedPassage
 
 _MOST_CARDS = 2
 _MOST_PASSAGES = 4
-_YOUNG, _YOUNG_YEARS = "child", 5.0
-"""Topic of the cards that are about children under this age."""
+_CHILD = "child"
+_PREGNANCY = frozenset(("pregnancy", "obstetrics"))
+_WOMEN = _PREGNANCY | {"gynaecology"}
+"""Topics of cards that are for some patients alone."""
+_YOUNG_YEARS, _CHILD_YEARS = 5.0, 14.0
+_SUITS, _PERHAPS = 2.0, 0.5
+"""What such a card weighs for a patient whom it is for, and for one who may be."""
 _EMERGENCY = 2
 """Up to this level nobody is told how to look after it at home, or how long it may last."""
 
@@ -64,17 +69,17 @@ def choose_cards(
     cards: Mapping[str, Card],
     named: Iterable[str | None],
     present: Sequence[str],
-    age_years: float | None = None,
+    facts: Facts,
 ) -> list[Card]:
     """Cards that fired rules name, then those that share most findings with the patient.
 
     What was said first, and what a card names first, weighs most: a card on carbon monoxide
-    knows headache too, but the one on headache is about it. A card on young children is first
-    for them and not for adults.
+    knows headache too, but the one on headache is about it. A card for some people alone (children,
+    pregnancy, women) is first for them, last where nobody said, and not for others.
     """
     chosen = {c: None for c in named if c is not None and c in cards}
     overlap = {
-        card_id: _fit(card, age_years)
+        card_id: _fit(card, facts)
         * sum(
             1.0 / ((1 + present.index(f)) * (1 + place))
             for place, f in enumerate(card.head.findings)
@@ -87,11 +92,24 @@ def choose_cards(
     return [cards[c] for c in list(chosen)[:_MOST_CARDS]]
 
 
-def _fit(card: Card, age_years: float | None) -> float:
-    """How well a card suits an age: only cards on young children are for some ages alone."""
-    if _YOUNG not in card.head.topics or age_years is None:
-        return 1.0
-    return 2.0 if age_years < _YOUNG_YEARS else 0.0
+def _fit(card: Card, facts: Facts) -> float:
+    """How well a card suits a patient: 1 for a card that is for everybody."""
+    topics, fit = set(card.head.topics), 1.0
+    if _CHILD in topics:
+        fit *= _fit_of_child(facts.age_years)
+    if topics & _PREGNANCY:
+        fit *= _SUITS if facts.pregnant else _PERHAPS
+    if topics & _WOMEN and facts.sex == "male":
+        return 0.0
+    return fit
+
+
+def _fit_of_child(age_years: float | None) -> float:
+    if age_years is None:
+        return _PERHAPS
+    if age_years < _YOUNG_YEARS:
+        return _SUITS
+    return 1.0 if age_years < _CHILD_YEARS else 0.0
 
 
 def cite(card: Card, passage: Passage) -> CitedPassage:

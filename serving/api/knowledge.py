@@ -10,6 +10,11 @@ from pydantic import BaseModel
 
 from knowledge_base.cards import SECTION_NAMES, CardSource, cards
 from knowledge_base.language import Bilingual, Language
+from knowledge_base.lexicon.departments import taxonomy
+from knowledge_base.library.origin import licences
+from knowledge_base.search.entry import Cited, Kind
+from knowledge_base.search.filters import Filters
+from knowledge_base.search.index import SearchHit
 from models.text.normalise import language_of
 from serving.errors import InvalidInput, NotFound
 from serving.security import allow, services_of
@@ -21,19 +26,31 @@ Reader = Annotated[User, Depends(allow(Permission.KNOWLEDGE_READ))]
 
 
 class Hit(BaseModel):
-    """A passage with its place in the guideline cards and the documents behind it."""
+    """A passage with its place and the documents behind it.
+
+    card and section are None for a passage of the library; start and page say where it stands in
+    its document. Ranks are among the candidates of each kind, None: not found that way.
+    """
 
     id: str
-    card: str
+    kind: Kind
+    document: str
+    card: str | None
     title: str
-    section: str
+    section: str | None
     section_name: str
+    path: tuple[str, ...]
     language: Language
     text: str
+    start: int
+    page: int | None
     score: float
     lexical_rank: int | None
     dense_rank: int | None
-    sources: tuple[CardSource, ...]
+    year: int | None
+    licence: str
+    grade: str
+    sources: tuple[Cited, ...]
 
 
 class SearchAnswer(BaseModel):
@@ -66,38 +83,63 @@ async def search(
     audience: Annotated[
         Literal["patient", "physician"] | None, Query(description="Whom the passages speak to")
     ] = None,
+    department: Annotated[
+        str | None, Query(max_length=60, description="Code of a department")
+    ] = None,
+    since: Annotated[
+        int | None, Query(ge=1800, le=2100, description="Year of the newest source, at least")
+    ] = None,
+    licence: Annotated[str | None, Query(max_length=60, description="Code of a licence")] = None,
+    grade: Annotated[
+        str | None, Query(max_length=30, description="guideline, consensus, textbook...")
+    ] = None,
+    kind: Annotated[Kind | None, Query(description="Our cards, or the library alone")] = None,
     k: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> SearchAnswer:
-    """Search the guideline cards: lexical and dense, fused by reciprocal rank."""
+    """Search cards and library: by words and by meaning, the scores scaled and added."""
     query = q.strip()
     if not query:
         raise InvalidInput("the query is empty")
+    if department is not None and department not in taxonomy().departments:
+        raise InvalidInput("department: no such code")
+    if licence is not None and licence not in licences():
+        raise InvalidInput("licence: no such code")
     wanted: Language = language or ("en" if language_of(query) == "en" else "zh")
-    knowledge = services_of(request).knowledge
+    index = services_of(request).knowledge.index
     found = await asyncio.to_thread(
-        knowledge.search, query, k=k, language=wanted, audience=audience
-    )
-    listed = cards()
-    return SearchAnswer(
-        query=query,
+        index.search,
+        query,
+        k=k,
         language=wanted,
-        version=knowledge.version,
-        hits=[
-            Hit(
-                id=hit.passage.id,
-                card=hit.passage.card,
-                title=listed[hit.passage.card].head.title[hit.passage.language],
-                section=hit.passage.section,
-                section_name=SECTION_NAMES[hit.passage.section][hit.passage.language],
-                language=hit.passage.language,
-                text=hit.passage.text,
-                score=round(hit.score, 6),
-                lexical_rank=hit.lexical_rank,
-                dense_rank=hit.dense_rank,
-                sources=listed[hit.passage.card].sources_of(hit.passage),
-            )
-            for hit in found
-        ],
+        filters=Filters(audience, department, since, licence, grade, kind),
+    )
+    return SearchAnswer(
+        query=query, language=wanted, version=index.version, hits=[_hit(hit) for hit in found]
+    )
+
+
+def _hit(hit: SearchHit) -> Hit:
+    entry, shown = hit.entry, hit.shown
+    return Hit(
+        id=entry.id,
+        kind=entry.kind,
+        document=entry.document,
+        card=entry.document if entry.kind == "card" else None,
+        title=shown.title,
+        section=entry.section,
+        section_name=" › ".join(shown.path),
+        path=shown.path,
+        language=hit.language,
+        text=shown.text,
+        start=entry.start,
+        page=entry.page,
+        score=round(hit.score, 6),
+        lexical_rank=hit.lexical_rank,
+        dense_rank=hit.dense_rank,
+        year=entry.year or None,
+        licence=entry.licence,
+        grade=entry.grade,
+        sources=entry.sources,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from knowledge_base.cards import SECTION_NAMES, cards
+from knowledge_base.search.index import SearchHit
 from models.manifest import Manifest, Metric
 from models.repository import ModelEntry
 from serving import audit, users
@@ -30,29 +30,17 @@ EVENTS = 100
 
 @router.get("/console/knowledge")
 async def knowledge(request: Request) -> Response:
-    """Search the guideline cards."""
+    """Search cards and library."""
     member = await access.reader(request, Permission.KNOWLEDGE_READ)
     query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-    hits: list[dict[str, Any]] = []
+    hits: list[SearchHit] = []
     if query:
-        found = await asyncio.to_thread(
-            services_of(request).knowledge.search,
+        hits = await asyncio.to_thread(
+            services_of(request).knowledge.index.search,
             query,
             k=HITS,
             language=preferences(request).language,
         )
-        listed = cards()
-        hits = [
-            {
-                "title": listed[hit.passage.card].head.title[hit.passage.language],
-                "section": SECTION_NAMES[hit.passage.section][hit.passage.language],
-                "text": hit.passage.text,
-                "id": hit.passage.id,
-                "sources": listed[hit.passage.card].sources_of(hit.passage),
-                "checked": listed[hit.passage.card].head.checked,
-            }
-            for hit in found
-        ]
     return page(request, "console/knowledge.html", member=member, query=query, hits=hits)
 
 

@@ -14,6 +14,7 @@ from knowledge_base.check import (
     card_problems,
     check,
     lexicon_problems,
+    link_problems,
     read_all_cards,
     rule_problems,
 )
@@ -91,9 +92,23 @@ def test_a_source_must_be_complete_and_cited(card: Card) -> None:
 
 def test_a_dose_in_a_passage_is_named_with_its_place(card: Card) -> None:
     first, *rest = card.passages
-    dosed = replace(card, passages=(replace(first, text="嚼服 300 毫克"), *rest))
+    dosed = replace(card, passages=(replace(first, text=first.text + "嚼服半片"), *rest))
     [problem] = problems_of(dosed)
     assert problem.startswith("chest-pain#when_to_worry:1 (zh)")
+
+
+def test_both_languages_must_give_the_same_numbers(card: Card) -> None:
+    first, *rest = card.passages
+    changed = replace(card, passages=(replace(first, text=first.text + "37.5度"), *rest))
+    assert any("different numbers" in p for p in problems_of(changed))
+
+
+@pytest.mark.parametrize("related", [("no-such-card",), ("chest-pain",), ("stroke", "stroke")])
+def test_related_cards_are_others_and_there(card: Card, related: tuple[str, ...]) -> None:
+    linked = replace(card, head=card.head.model_copy(update={"related": related}))
+    assert list(link_problems(linked, {"chest-pain", "stroke"}))
+    fine = replace(card, head=card.head.model_copy(update={"related": ("stroke",)}))
+    assert not list(link_problems(fine, {"chest-pain", "stroke"}))
 
 
 def test_both_languages_must_cite_the_same(card: Card) -> None:

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowledge_base.cards import FOR_PATIENTS, cards
-from knowledge_base.search.index import KnowledgeIndex, SearchHit, version_of
+from knowledge_base.search.entry import card_entries
+from knowledge_base.search.filters import Filters
+from knowledge_base.search.index import DENSE_WEIGHT, KnowledgeIndex, SearchHit, version_of
 from tests.knowledge_base.embedders import HashedTokens
 
 
@@ -22,17 +24,16 @@ def index() -> KnowledgeIndex:
 
 
 def ids(hits: list[SearchHit]) -> list[str]:
-    return [hit.passage.id for hit in hits]
+    return [hit.entry.id for hit in hits]
 
 
 def test_hits_are_ordered_by_score_and_carry_their_ranks(index: KnowledgeIndex) -> None:
     hits = index.search("胸痛传到左胳膊出冷汗", k=5)
     assert len(hits) == 5
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
-    assert hits[0].passage.card == "chest-pain"
-    for hit in hits:
-        expected = sum(1 / (60 + r) for r in (hit.lexical_rank, hit.dense_rank) if r is not None)
-        assert hit.score == pytest.approx(expected)
+    assert hits[0].entry.document == "chest-pain"
+    assert hits[0].lexical_rank == 1
+    assert 1 < hits[0].score <= 1 + DENSE_WEIGHT
 
 
 def test_the_same_question_gives_the_same_passages_in_either_language(
@@ -41,8 +42,8 @@ def test_the_same_question_gives_the_same_passages_in_either_language(
     zh = index.search("拉肚子怎么补水", language="zh")
     en = index.search("拉肚子怎么补水", language="en")
     assert ids(zh) == ids(en)
-    assert {h.passage.language for h in zh} == {"zh"}
-    assert {h.passage.language for h in en} == {"en"}
+    assert {h.language for h in zh} == {"zh"}
+    assert {h.language for h in en} == {"en"}
 
 
 @pytest.mark.parametrize(
@@ -51,14 +52,14 @@ def test_the_same_question_gives_the_same_passages_in_either_language(
 def test_without_a_wish_passages_come_in_the_querys_language(
     index: KnowledgeIndex, query: str, language: str
 ) -> None:
-    assert {h.passage.language for h in index.search(query)} == {language}
+    assert {h.language for h in index.search(query)} == {language}
 
 
 def test_an_english_question_finds_chinese_passages_of_the_right_card(
     index: KnowledgeIndex,
 ) -> None:
     hits = index.search("worst headache of my life", language="zh", k=3)
-    assert "sudden-severe-headache" in {h.passage.card for h in hits}
+    assert "sudden-severe-headache" in {h.entry.document for h in hits}
 
 
 def test_a_lay_synonym_that_no_card_uses_finds_the_formal_term() -> None:
@@ -66,29 +67,29 @@ def test_a_lay_synonym_that_no_card_uses_finds_the_formal_term() -> None:
     assert not any("心梗" in p.text for card in listed.values() for p in card.passages)
     hits = KnowledgeIndex.build(HashedTokens(), listed).search("心梗")
     [best] = [hit for hit in hits if hit.lexical_rank == 1]
-    assert best.passage.id == "chest-pain#first_steps:4"
+    assert best.entry.id == "chest-pain#first_steps:4"
 
 
 def test_patients_get_only_what_was_written_for_patients(index: KnowledgeIndex) -> None:
-    for hit in index.search("发烧", audience="patient", k=50):
-        assert hit.passage.section in FOR_PATIENTS
-        assert cards()[hit.passage.card].head.audience in ("patient", "both")
+    for hit in index.search("发烧", k=50, filters=Filters("patient")):
+        assert hit.entry.section in FOR_PATIENTS
+        assert cards()[hit.entry.document].head.audience in ("patient", "both")
 
 
 def test_clinicians_get_only_what_was_written_for_clinicians(index: KnowledgeIndex) -> None:
-    hits = index.search("sepsis", audience="physician", k=50)
+    hits = index.search("sepsis", k=50, filters=Filters("physician"))
     assert hits
     for hit in hits:
-        assert hit.passage.section not in FOR_PATIENTS
-        assert cards()[hit.passage.card].head.audience in ("physician", "both")
+        assert hit.entry.section not in FOR_PATIENTS
+        assert cards()[hit.entry.document].head.audience in ("physician", "both")
 
 
 def test_a_card_for_physicians_is_hidden_from_patients() -> None:
     card = cards()["sepsis"]
     hidden = replace(card, head=card.head.model_copy(update={"audience": "physician"}))
     index = KnowledgeIndex.build(HashedTokens(), {"sepsis": hidden})
-    assert index.search("脓毒症 sepsis", audience="patient") == []
-    assert index.search("脓毒症 sepsis", audience="physician")
+    assert index.search("脓毒症 sepsis", filters=Filters("patient")) == []
+    assert index.search("脓毒症 sepsis", filters=Filters("physician"))
 
 
 @pytest.mark.parametrize("k", [-1, 0, 1, 7, 50])
@@ -127,7 +128,7 @@ def test_hostile_queries_are_only_words(index: KnowledgeIndex, query: str) -> No
 )
 def test_any_text_is_a_safe_query(index: KnowledgeIndex, query: str) -> None:
     for hit in index.search(query, k=3):
-        assert hit.passage.text
+        assert hit.shown.text
 
 
 def test_threads_share_an_index(index: KnowledgeIndex) -> None:
@@ -138,16 +139,15 @@ def test_threads_share_an_index(index: KnowledgeIndex) -> None:
 
 
 def test_the_version_changes_exactly_with_the_content(index: KnowledgeIndex) -> None:
-    listed = {name: cards()[name] for name in ("sepsis", "burns")}
-    assert version_of(listed) == version_of(dict(reversed(listed.items())))
-    first, *rest = listed["burns"].passages
-    reworded = replace(listed["burns"], passages=(replace(first, text=first.text + "。"), *rest))
-    assert version_of({**listed, "burns": reworded}) != version_of(listed)
-    newer = listed["burns"].head.model_copy(update={"version": 99})
-    assert version_of({**listed, "burns": replace(listed["burns"], head=newer)}) != version_of(
-        listed
-    )
-    assert index.version == version_of(cards())
+    card = cards()["burns"]
+    first, *rest = card.passages
+    reworded = replace(card, passages=(replace(first, text=first.text + "。"), *rest))
+    newer = card.head.model_copy(update={"findings": ("burn",)})
+    versions = {
+        version_of(card_entries([one])) for one in (card, reworded, replace(card, head=newer))
+    }
+    assert len(versions) == 3
+    assert index.version == version_of(card_entries(cards().values()))
 
 
 def test_an_index_without_cards_finds_nothing() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from knowledge_base.cards import Card, cards
 from knowledge_base.lexicon.findings import Concept, Lexicon, lexicon
-from knowledge_base.search.dense import DenseIndex
+from knowledge_base.search import dense
+from knowledge_base.search.dense import DenseIndex, Vectors
 from knowledge_base.search.findings import CardFindings
-from knowledge_base.search.fusion import reciprocal_rank_fusion
-from knowledge_base.search.lexical import LexicalIndex
+from knowledge_base.search.fusion import min_max, reciprocal_rank_fusion
+from knowledge_base.search.index import KnowledgeIndex
+from knowledge_base.search.lexical import LexicalIndex, Terms
 from knowledge_base.search.synonyms import MOST_CONCEPTS, Synonyms, expansion
 from knowledge_base.tokeniser import tokenise
 from tests.knowledge_base.embedders import HashedTokens
@@ -21,7 +25,14 @@ TEXTS = ("腹胀气怎么缓解", "胸痛放射到左臂", "胸闷气短", "ches
 
 
 def lexical() -> LexicalIndex:
-    return LexicalIndex([tokenise(text) for text in TEXTS])
+    return LexicalIndex.build(Terms.of(text) for text in TEXTS)
+
+
+def found(query: str, index: LexicalIndex | None = None, **wishes: Any) -> list[int]:
+    searched = lexical() if index is None else index
+    positions, scores = searched.search(Terms.of(query), **wishes)
+    assert list(scores) == sorted(scores, reverse=True)
+    return [int(position) for position in positions]
 
 
 def test_fusion_sums_reciprocal_ranks() -> None:
@@ -47,43 +58,43 @@ def test_fusion_with_a_small_constant_rewards_the_top_more() -> None:
 
 
 def test_lexical_search_ranks_the_document_with_more_of_the_query_first() -> None:
-    assert lexical().search(tokenise("胸痛 左臂"))[0] == 1
-    assert lexical().search(tokenise("chest pains"))[0] == 3
+    assert found("胸痛 左臂")[0] == 1
+    assert found("chest pains")[0] == 3
 
 
 def test_a_single_character_in_common_is_no_hit() -> None:
-    assert lexical().search(tokenise("天气")) == []
+    assert found("天气") == []
 
 
 def test_a_query_of_one_character_may_hit() -> None:
-    assert lexical().search(tokenise("咳")) == [4]
+    assert found("咳") == [4]
 
 
 def test_unknown_words_find_nothing() -> None:
-    assert lexical().search(tokenise("quantum chromodynamics")) == []
-    assert lexical().search([]) == []
+    assert found("quantum chromodynamics") == []
+    assert found("") == []
 
 
 def test_expansion_tokens_find_but_count_less() -> None:
-    found = lexical().search(tokenise("胸痛"), also=tokenise("chest pain"), also_weight=0.5)
-    assert found[0] == 1
-    assert 3 in found
+    positions = found("胸痛", also=tokenise("chest pain"), also_weight=0.5)
+    assert positions[0] == 1
+    assert 3 in positions
 
 
 def test_a_mask_removes_documents() -> None:
     allowed = np.array([True, False, True, True, True])
-    assert 1 not in lexical().search(tokenise("胸痛"), allowed=allowed)
+    assert 1 not in found("胸痛", allowed=allowed)
 
 
 def test_a_bonus_lifts_hits_and_makes_none() -> None:
     bonus = np.array([9, 9, 0, 0, 0], dtype=np.float32)
-    assert lexical().search(tokenise("胸痛 胸闷")) == [2, 1]
-    assert lexical().search(tokenise("胸痛 胸闷"), bonus=bonus) == [1, 2]
-    assert lexical().search(tokenise("胸痛"), bonus=bonus) == [1]
+    assert found("胸痛 胸闷") == [2, 1]
+    assert found("胸痛 胸闷", bonus=bonus) == [1, 2]
+    assert found("胸痛", bonus=bonus) == [1]
 
 
 def test_limit_caps_the_ranking() -> None:
-    assert len(lexical().search(tokenise("胸痛胸闷 chest"), limit=2)) == 2
+    assert len(found("胸痛胸闷 chest", limit=2)) == 2
 
 
 def test_coverage_is_the_weighted_share_of_the_query_that_a_document_holds() -> None:
@@ -94,24 +105,88 @@ def test_coverage_is_the_weighted_share_of_the_query_that_a_document_holds() -> 
     assert index.coverage(tokenise("chest"), []) == 0.0
 
 
+def test_words_that_open_a_text_and_words_that_stand_together_count_more() -> None:
+    filler = " ".join(f"filler{n}" for n in range(80))
+    index = LexicalIndex.build(
+        Terms.of(text)
+        for text in (
+            f"{filler} croup {filler}",
+            f"croup {filler} {filler}",
+            f"glutaric acidemia of type ii, as an aside {filler}",
+            f"acidemia which is glutaric, and not of a type {filler}",
+        )
+    )
+    assert found("croup", index) == [1, 0]
+    assert found("glutaric acidemia", index)[0] == 2
+
+
 def test_an_empty_lexical_index_finds_nothing() -> None:
-    assert LexicalIndex([]).search(tokenise("胸痛")) == []
-    assert LexicalIndex([[], []]).search(tokenise("胸痛")) == []
+    assert found("胸痛", LexicalIndex.build([])) == []
+    assert found("胸痛", LexicalIndex.build([Terms.of(""), Terms.of("")])) == []
 
 
-def test_dense_similarity_is_the_cosine() -> None:
-    index = DenseIndex(HashedTokens(), TEXTS)
-    similarities = index.similarities("胸痛放射到左臂")
-    assert similarities.shape == (len(TEXTS),)
-    assert similarities.argmax() == 1
-    assert similarities[1] == pytest.approx(1.0, abs=1e-6)
-    embedder = HashedTokens()
-    expected = embedder.embed(TEXTS) @ embedder.embed(["胸痛放射到左臂"])[0]
-    np.testing.assert_allclose(similarities, expected, atol=1e-6)
+def test_a_lexical_index_is_the_same_from_disk(tmp_path: Path) -> None:
+    index = lexical()
+    index.save(tmp_path)
+    again = LexicalIndex.load(tmp_path)
+    for query in ("胸痛 左臂", "chest pain", "咳", "nothing of it"):
+        assert found(query, again) == found(query, index)
+    assert again.coverage(tokenise("chest xylophone"), [3]) == index.coverage(
+        tokenise("chest xylophone"), [3]
+    )
 
 
-def test_an_empty_dense_index_has_no_similarities() -> None:
-    assert DenseIndex(HashedTokens(), []).similarities("胸痛").shape == (0,)
+def vectors(*texts: str) -> Vectors:
+    return HashedTokens().embed(texts)
+
+
+def test_dense_search_finds_the_nearest_passage_by_cosine() -> None:
+    index = DenseIndex.build(vectors(*TEXTS), range(len(TEXTS)))
+    query = vectors("胸痛放射到左臂")[0]
+    positions, similarities = index.search(query, 3)
+    assert positions[0] == 1
+    assert similarities[0] == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_allclose(similarities, vectors(*TEXTS)[positions] @ query, atol=1e-6)
+
+
+def test_a_passage_in_two_languages_comes_once_with_its_better_one() -> None:
+    index = DenseIndex.build(vectors("胸痛", "chest pain", "咳嗽", "a cough"), [0, 0, 1, 1])
+    positions, similarities = index.search(vectors("chest pain")[0], 5)
+    assert positions.tolist() == [0, 1]
+    assert similarities[0] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_mask_is_kept_by_dense_search() -> None:
+    index = DenseIndex.build(vectors(*TEXTS), range(len(TEXTS)))
+    allowed = np.array([True, False, True, False, False])
+    assert set(index.search(vectors("胸痛")[0], 5, allowed)[0].tolist()) == {0, 2}
+
+
+def test_the_graph_finds_nearly_what_comparing_everything_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(3000, 32)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    exact = DenseIndex.build(rows, range(3000))
+    monkeypatch.setattr(dense, "EXACT_UP_TO", 1000)
+    DenseIndex.build(rows, range(3000)).save(tmp_path)
+    graph = DenseIndex.load(tmp_path)
+    every_third = np.arange(3000) % 3 == 0
+    few = np.arange(3000) % 50 == 0
+    for allowed in (None, every_third, few):
+        shared = 0
+        for query in rows[:50]:
+            wanted = exact.search(query, 10, allowed)[0].tolist()
+            got = graph.search(query, 10, allowed)[0].tolist()
+            assert allowed is None or allowed[got].all()
+            shared += len(set(wanted) & set(got))
+        assert shared >= 0.95 * 500
+
+
+def test_an_empty_dense_index_finds_nothing() -> None:
+    index = DenseIndex.build(np.empty((0, 8), np.float32), [])
+    assert index.search(np.zeros(8, np.float32), 5)[0].tolist() == []
 
 
 def test_an_embedder_of_the_wrong_shape_is_refused() -> None:
@@ -120,7 +195,15 @@ def test_an_embedder_of_the_wrong_shape_is_refused() -> None:
             return super().embed(texts)[:, :-1]
 
     with pytest.raises(ValueError, match="embedder gave"):
-        DenseIndex(Wrong(), TEXTS)
+        KnowledgeIndex.build(Wrong(), {"sepsis": cards()["sepsis"]})
+
+
+def test_min_max_scales_to_the_best_and_the_lowest() -> None:
+    scores = np.array([4.0, 3.0, 2.0], dtype=np.float32)
+    assert min_max(scores, 2.0).tolist() == [1.0, 0.5, 0.0]
+    assert min_max(scores, 0.0).tolist() == [1.0, 0.75, 0.5]
+    assert min_max(scores[:1], 4.0).tolist() == [1.0]
+    assert min_max(scores[:0], 0.0).tolist() == []
 
 
 def synonyms() -> Synonyms:
@@ -171,7 +254,7 @@ def test_cards_are_weighed_by_the_findings_that_they_list() -> None:
         return replace(base, head=base.head.model_copy(update={"findings": codes}))
 
     listed = [listing("fever"), listing("fever", "neck_stiffness"), listing("pain"), listing()]
-    index = CardFindings(listed, lexicon())
+    index = CardFindings([card.head.findings for card in listed], lexicon())
     fever, stiff, broader, nothing = index.scores(["neck_stiffness", "fever"])
     assert stiff > fever > nothing == 0
     assert broader == 0

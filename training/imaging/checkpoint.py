@@ -72,7 +72,7 @@ class Run:
         teachers: Sequence[nn.Module],
     ) -> Run:
         """`epochs`: of this member; images and weights are represented by their sha256."""
-        left_out = {"epochs", "patience", "threads", "workers", "soup", "distil"}
+        left_out = {"epochs", "patience", "threads", "workers", "distil"}
         if not teachers:
             left_out.add("distil_temperature")
         found: dict[str, object] = {

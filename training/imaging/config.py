@@ -90,7 +90,7 @@ class NetConfig(_Strict):
     ResNet's.
     """
 
-    family: Literal["resnet", "efficientnet_lite0", "efficientnet_lite2"] = "resnet"
+    family: Literal["resnet", "efficientnet_lite0"] = "resnet"
     start: Literal["random", "imagenet"] = "random"
     frozen: int = Field(ge=0, default=0)
     widths: tuple[int, int, int, int] = (32, 64, 128, 192)
@@ -118,8 +118,6 @@ class OptimisationConfig(_Strict):
     epochs without a better score after which a run stops, 0 for none; with `data.folds` neither
     counts, because the held-out fold is reported: every run has its full length, and what it ends
     with is taken.
-    `soup`: one network of the members' mean weights is served in their place
-    (training/imaging/soup.py); they must start from known weights.
     `distil`: epochs of one student that learns from all members, seen under flips, and is served
     in their place; 0 for none.
     """
@@ -143,7 +141,6 @@ class OptimisationConfig(_Strict):
     augmentation: float | tuple[dict[str, dict[str, object]], ...] = 1.0
     watched: tuple[str, ...] = ("exposure_down", "contrast_down", "crop", "rotate_left", "blur",
                                 "portable")  # fmt: skip
-    soup: bool = False
     distil: int = Field(ge=0, default=0)
     distil_temperature: float = Field(gt=0, default=2.0)
 
@@ -181,13 +178,6 @@ class ImagingConfig(_Strict):
     net: NetConfig = NetConfig()
     optimisation: OptimisationConfig = OptimisationConfig()
     operating: OperatingConfig = OperatingConfig()
-
-    @model_validator(mode="after")
-    def _one_way_to_join_members(self) -> ImagingConfig:
-        options = self.optimisation
-        if options.soup and (self.net.start == "random" or self.data.folds or options.distil):
-            raise ValueError("soup: members start from known weights, without folds or a student")
-        return self
 
     @property
     def context_width(self) -> int:

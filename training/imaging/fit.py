@@ -26,7 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.imaging import batches, checkpoint, launch, losses, scoring
 from training.imaging.config import ImagingConfig, OptimisationConfig
-from training.imaging.data import LabelledImages, working_copies
+from training.imaging.data import LabelledImages, preprocess_all, working_copies
 from training.imaging.errors import Diverged
 from training.imaging.net import SalientNet
 
@@ -69,7 +69,7 @@ class Fitter:
             config, member=member, epochs=self.epochs, train=train, held_out=held_out,
             teachers=teachers,
         )  # fmt: skip
-        torch.manual_seed(_seed_of_weights(config, member))
+        torch.manual_seed(self.seed)
         self.device = launch.device()
         self.net = build_net(config).to(self.device)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,8 +84,14 @@ class Fitter:
         )
         self.images = working_copies(train.images, self.options.working_size)
         self.train, self.held_out = train, held_out
-        self.views = scoring.views(held_out, config) if launch.leads() else {}
+        self.views = self._views() if launch.leads() else {}
         self.state = FitState()
+
+    def _views(self) -> dict[str, Floats]:
+        spec, images = self.config.preprocessing, self.held_out.images
+        return {"as_is": preprocess_all(images, spec)} | {
+            name: preprocess_all(images, spec, name) for name in self.options.watched
+        }
 
     def run(self, *, resume: bool, report: Callable[[str], None] = print) -> SalientNet:
         """The averaged network of the best epoch, of the last one with folds; on the CPU."""
@@ -254,12 +260,6 @@ def build_net(config: ImagingConfig) -> SalientNet:
         config.preprocessing,
         context=config.context_width,
     )
-
-
-def _seed_of_weights(config: ImagingConfig, member: int) -> int:
-    """Members that start from known weights share their new layers too: only then does the mean of
-    their weights mean anything (`training.imaging.soup`)."""
-    return config.seed if config.net.start == "imagenet" else config.seed + member
 
 
 def _parameter_groups(net: nn.Module, decay: float) -> list[dict[str, object]]:

@@ -15,7 +15,7 @@ from models.metrics import macro_auc
 from training.imaging import losses
 from training.imaging.calibrate import fit_scaling
 from training.imaging.config import ImagingConfig
-from training.imaging.data import LabelledImages, preprocess_all
+from training.imaging.data import LabelledImages
 
 Floats = npt.NDArray[np.float32]
 Precision = Literal["bf16", "fp32"]
@@ -51,14 +51,6 @@ def predict(
 def mixed(device: torch.device, precision: Precision) -> torch.autocast:
     """Mixed precision for `bf16`, which has the range of fp32: gradients need no scaling."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-def views(held_out: LabelledImages, config: ImagingConfig) -> dict[str, Floats]:
-    """Inputs [N, C, S, S] of the held-out images as they are and under each watched change."""
-    spec, images = config.preprocessing, held_out.images
-    return {"as_is": preprocess_all(images, spec)} | {
-        name: preprocess_all(images, spec, name) for name in config.optimisation.watched
-    }
 
 
 def score(

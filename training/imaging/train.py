@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from training.imaging import launch, scoring, soup
+from training.imaging import launch
 from training.imaging.config import ImagingConfig, read_config
 from training.imaging.data import (
     LabelledImages,
@@ -70,7 +70,7 @@ def train(
 def fit(
     config: ImagingConfig, full: LabelledImages, folder: Path, console: Console, *, resume: bool
 ) -> Trained:
-    """Every member, and the soup or the student that stands for them where the config wants one."""
+    """Every member, and the student that stands for them where the config wants one."""
     members: list[SalientNet] = []
     parts = splits(config, full)
     for index, part in enumerate(parts):
@@ -80,9 +80,6 @@ def fit(
         )  # fmt: skip
         members.append(fitter.run(resume=resume, report=console.print))
         launch.meet()
-    if config.optimisation.soup:
-        members = [_soup(config, members, full, parts[0], console)]
-        parts = parts[:1]
     if config.optimisation.distil and not config.data.folds:
         part = parts[0]
         student = Fitter(
@@ -92,23 +89,6 @@ def fit(
         members = [student.run(resume=resume, report=console.print)]
         parts = parts[:1]
     return Trained(members, [part.held_out for part in parts], bool(config.data.folds))
-
-
-def _soup(
-    config: ImagingConfig,
-    members: list[SalientNet],
-    full: LabelledImages,
-    part: Split,
-    console: Console,
-) -> SalientNet:
-    held_out = full.take(part.held_out)
-    views = scoring.views(held_out, config)
-
-    def score(net: SalientNet) -> float:
-        return scoring.score(net, views, held_out, config)["score"]
-
-    refresh = soup.refresher(config, full.take(part.fitted))
-    return soup.greedy(members, score, refresh, console.print)
 
 
 def splits(config: ImagingConfig, full: LabelledImages) -> list[Split]:

