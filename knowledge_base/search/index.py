@@ -24,7 +24,7 @@ from knowledge_base.search.dense import DenseIndex
 from knowledge_base.search.entry import Entry, Shown, card_entries
 from knowledge_base.search.filters import EVERYTHING, Filters, FilterTable
 from knowledge_base.search.fusion import min_max
-from knowledge_base.search.lexical import LexicalIndex, Terms
+from knowledge_base.search.lexical import LexicalIndex, Scores, Terms, best
 from knowledge_base.search.surroundings import SYNONYM_WEIGHT, Topics, Wholes
 from knowledge_base.search.synonyms import Synonyms, expansion, names
 from knowledge_base.tokeniser import has_han
@@ -33,8 +33,10 @@ LONGEST_QUERY = 500
 """Characters that are read; the rest of a longer query is ignored."""
 DEPTH = 100
 """Hits of each kind that enter the fusion."""
+WHOLE_WEIGHT = 1.0
+"""What the scaled score of the whole document counts against that of the passage's words."""
 DENSE_WEIGHT = 0.5
-"""What the scaled similarity counts against the scaled lexical score."""
+"""What the scaled similarity counts against the same."""
 LEAST_COVERAGE = 0.2
 """Share of the query's words that some passage must hold, unless the lexicon knows one of them."""
 LEAST_SIMILARITY = 0.45
@@ -52,7 +54,7 @@ class Entries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A passage in one language, with its score (1.5 at most) and its ranks among the candidates of
+    """A passage in one language, with its score (2.5 at most) and its ranks among the candidates of
     each kind (from 1; None: not found that way)."""
 
     entry: Entry
@@ -69,15 +71,31 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Positions, best first, with their scores."""
+    """The passages that a query may mean, with what speaks for each, scaled to 0..1.
+
+    words: of the passage; whole: of its document and of the findings that its card lists; dense:
+    similarity. Ranks by words and whole, and by similarity, from 1; 0 where not among the first
+    DEPTH. All of shape [n].
+    """
 
     positions: NDArray[np.intp]
-    scores: NDArray[np.float32]
+    words: Scores
+    whole: Scores
+    dense: Scores
+    lexical_rank: NDArray[np.intp]
+    dense_rank: NDArray[np.intp]
+
+    @property
+    def score(self) -> Scores:
+        """What they are sorted by."""
+        total: Scores = self.words + WHOLE_WEIGHT * self.whole + DENSE_WEIGHT * self.dense
+        return total
 
     @classmethod
     def none(cls) -> Candidates:
         """Nothing found."""
-        return cls(np.empty(0, dtype=np.intp), np.empty(0, dtype=np.float32))
+        nothing, nowhere = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.intp)
+        return cls(nowhere, nothing, nothing, nothing, nowhere, nowhere)
 
 
 class KnowledgeIndex:
@@ -150,62 +168,67 @@ class KnowledgeIndex:
         in the one that it has.
         """
         query = query[:LONGEST_QUERY]
-        lexical, dense = self.candidates(query, filters)
+        found = self.candidates(query, filters)
         wanted: Language = language or ("zh" if has_han(query) else "en")
-        lexical_rank = {int(p): rank for rank, p in enumerate(lexical.positions, start=1)}
-        dense_rank = {int(p): rank for rank, p in enumerate(dense.positions, start=1)}
-        hits = []
-        for position, score in self._fused(lexical, dense, query)[: max(k, 0)]:
-            entry = self.entries[position]
+        score, hits = found.score, []
+        for row in np.lexsort((found.positions, -score))[: max(k, 0)]:
+            entry = self.entries[int(found.positions[row])]
             hits.append(
                 SearchHit(
-                    entry, entry.in_language(wanted)[0], score,
-                    lexical_rank.get(position), dense_rank.get(position),
+                    entry,
+                    entry.in_language(wanted)[0],
+                    float(score[row]),
+                    int(found.lexical_rank[row]) or None,
+                    int(found.dense_rank[row]) or None,
                 )
-            )  # fmt: skip
+            )
         return hits
 
-    def candidates(
-        self, query: str, filters: Filters = EVERYTHING
-    ) -> tuple[Candidates, Candidates]:
-        """The best DEPTH by words and by meaning; both may be empty."""
+    def candidates(self, query: str, filters: Filters = EVERYTHING) -> Candidates:
+        """The best DEPTH by words and by meaning; may be empty."""
         terms = Terms.of(query)
         if not terms.words or not len(self.entries):
-            return Candidates.none(), Candidates.none()
+            return Candidates.none()
         allowed = self._filters.allowed(filters)
         concepts = self._synonyms.concepts(query)
         also = expansion(terms.words, concepts)
-        lexical = Candidates(
-            *self._lexical.search(
-                terms,
-                also=also,
-                also_weight=SYNONYM_WEIGHT,
-                bonus=self._topics.bonus(concepts) + self._wholes.bonus(terms, also),
-                allowed=allowed,
-                limit=DEPTH,
-            )
-        )
-        dense = Candidates(*self._dense.search(self._vector(query, concepts), DEPTH, allowed))
-        top = [int(p) for p in lexical.positions[:10]]
+        words, hit = self._lexical.matched(terms, also, SYNONYM_WEIGHT)
+        whole = self._topics.bonus(concepts) + self._wholes.scores(terms, also)
+        matched = np.flatnonzero(hit if allowed is None else hit & allowed)
+        lexical, _ = best(matched, (words + whole)[matched], DEPTH)
+        vector = self._vector(query, concepts)
+        dense, near = self._dense.search(vector, DEPTH, allowed)
+        top = [int(position) for position in lexical[:10]]
         placed = concepts or self._lexical.coverage(terms.words, top) >= LEAST_COVERAGE
-        if not placed and (not len(dense.scores) or dense.scores[0] < LEAST_SIMILARITY):
-            return Candidates.none(), Candidates.none()
-        return lexical, dense
+        if not placed and (not len(near) or near[0] < LEAST_SIMILARITY):
+            return Candidates.none()
+        positions = np.union1d(lexical, dense)
+        similar = self._dense.similarities(vector, positions)
+        return Candidates(
+            positions,
+            min_max(words[positions], _lowest(words[matched])),
+            min_max(whole[positions], 0.0),
+            min_max(similar, float(near[-1]) if len(near) == DEPTH else 0.0),
+            _ranks(positions, lexical),
+            _ranks(positions, dense),
+        )
 
     def _vector(self, query: str, concepts: Sequence[Concept]) -> NDArray[np.float32]:
         vectors = self._embedder.embed([f"{query} {names(concepts)}".strip()])
         first: NDArray[np.float32] = vectors[0]
         return first
 
-    def _fused(self, lexical: Candidates, dense: Candidates, query: str) -> list[tuple[int, float]]:
-        """(position, score) of all candidates, best first."""
-        total: dict[int, float] = {}
-        for found, weight in ((lexical, 1.0), (dense, DENSE_WEIGHT)):
-            full = len(found.scores) == DEPTH
-            scaled = min_max(found.scores, float(found.scores[-1]) if full else 0.0)
-            for position, score in zip(found.positions, scaled, strict=True):
-                total[int(position)] = total.get(int(position), 0.0) + weight * float(score)
-        return sorted(total.items(), key=lambda item: (-item[1], item[0]))
+
+def _lowest(scores: Scores) -> float:
+    """The score that is worth nothing: that of the first passage beyond DEPTH."""
+    return float(np.partition(scores, -DEPTH)[-DEPTH]) if len(scores) > DEPTH else 0.0
+
+
+def _ranks(positions: NDArray[np.intp], ranking: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The rank of each position, from 1; 0 where it is not in the ranking."""
+    ranks = np.zeros(len(positions), dtype=np.intp)
+    ranks[np.searchsorted(positions, ranking)] = np.arange(1, len(ranking) + 1)
+    return ranks
 
 
 def _terms(entry: Entry) -> Terms:

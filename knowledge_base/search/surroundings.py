@@ -19,8 +19,6 @@ from knowledge_base.search.lexical import LexicalIndex, Scores, Terms
 
 FINDINGS_WEIGHT = 2.0
 """What a finding that the card lists counts, in units of one perfectly matching word."""
-WHOLE_WEIGHT = 1.0
-"""What the lexical score of the whole document counts against that of the passage."""
 SYNONYM_WEIGHT = 0.5
 """What the names of a recognised concept count against the query's own words."""
 
@@ -90,10 +88,10 @@ class Wholes:
         lexical = LexicalIndex.build(Terms.of(*whole.values()) for whole in texts)
         return cls(lexical, np.array(of, dtype=np.int32))
 
-    def bonus(self, terms: Terms, also: Sequence[str]) -> Scores:
-        """In units of lexical score, shape [number of passages]."""
+    def scores(self, terms: Terms, also: Sequence[str]) -> Scores:
+        """The score of each passage's document, shape [number of passages]."""
         scores, _ = self._lexical.matched(terms, also, SYNONYM_WEIGHT)
-        gained: Scores = np.float32(WHOLE_WEIGHT) * scores[self._of]
+        gained: Scores = scores[self._of]
         return gained
 
     def save(self, folder: Path) -> None:
