@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from zipfile import BadZipFile
 
 from knowledge_base.embedder import Embedder
 from knowledge_base.lexicon.findings import lexicon
@@ -59,6 +60,8 @@ class StoredEntries:
 
     def __init__(self, path: Path, size: int) -> None:
         self._path, self._size, self._local = path, size, threading.local()
+        if not path.is_file():
+            raise FileNotFoundError(path)
 
     def __len__(self) -> int:
         return self._size
@@ -151,17 +154,21 @@ def open_index(folder: Path, embedder: Embedder, embedder_name: str) -> Knowledg
     if about.embedder != embedder_name:
         raise NoIndex(f"version {version} was built with {about.embedder}, not {embedder_name}")
     vocabulary = lexicon()
-    return KnowledgeIndex(
-        StoredEntries(place / _ENTRIES, about.passages),
-        LexicalIndex.load(place),
-        DenseIndex.load(place),
-        FilterTable.load(place),
-        Topics.load(place, vocabulary),
-        Wholes.load(place),
-        embedder,
-        vocabulary,
-        version,
-    )
+    try:
+        return KnowledgeIndex(
+            StoredEntries(place / _ENTRIES, about.passages),
+            LexicalIndex.load(place),
+            DenseIndex.load(place),
+            FilterTable.load(place),
+            Topics.load(place, vocabulary),
+            Wholes.load(place),
+            embedder,
+            vocabulary,
+            version,
+        )
+    # What numpy, faiss and json raise for files that are missing or cut off.
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, BadZipFile) as error:
+        raise NoIndex(f"version {version} is damaged: {type(error).__name__}") from error
 
 
 def _documents(entries: Entries, kind: Kind) -> int:

@@ -138,3 +138,22 @@ def test_an_index_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path)
     (tmp_path / "current").write_text("../../etc")
     with pytest.raises(NoIndex):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lexical.json", "words.data.npy", "dense.vectors.npy", "filters.npz",
+     "topics.json", "wholes/of.npy"],
+)  # fmt: skip
+@pytest.mark.parametrize("left", [None, 40])
+def test_a_damaged_index_is_refused_and_stops_no_server(
+    tmp_path: Path, name: str, left: int | None
+) -> None:
+    about = publish(built(), NAME, tmp_path, NOW)
+    path = tmp_path / about.version / name
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(NoIndex, match="damaged"):
+        opened(tmp_path)
