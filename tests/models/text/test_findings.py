@@ -167,6 +167,22 @@ def test_small_words_inside_a_term_do_not_break_it(reader: Reader) -> None:
     assert finding.severity.name == "severe"
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("胎动比昨天少很多", "reduced_fetal_movement"),
+        ("胎动比平时少", "reduced_fetal_movement"),
+        ("宝宝在肚子里动得少", "reduced_fetal_movement"),
+        ("心跳比平时快", "palpitations"),
+        ("呼吸比之前快", "tachypnoea"),
+    ],
+)
+def test_a_comparison_with_before_stands_inside_a_term(
+    reader: Reader, text: str, code: str
+) -> None:
+    assert only(reader, text, code).status == "present"
+
+
 def test_every_span_holds_the_patients_own_words(reader: Reader) -> None:
     text = "我媽媽昨晚開始胸悶、氣短，沒有發燒。She has SOB too."
     for finding in reader.read(text).findings:
