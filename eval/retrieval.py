@@ -57,8 +57,7 @@ def read_collection(folder: Path) -> Collection:
     corpus: dict[str, Document] = {}
     for key, row in _rows(folder, "corpus"):
         outline = Outline()
-        for paragraph in _text(row, "text", "corpus").splitlines():
-            outline.add(paragraph)
+        outline.paragraphs(_text(row, "text", "corpus"))
         title = row.get("title")
         try:
             corpus[key] = outline.document(title if isinstance(title, str) else "")

@@ -60,14 +60,15 @@ def neighbours(text: str) -> list[str]:
     Chinese pairs are tokens already.
     """
     pairs: list[str] = []
-    before = ""
+    before = before_stem = ""
     for han, word in _RUN.findall(fold(text)):
         if han:
             before = ""
             continue
+        [stem] = stems((word,))
         if before and not (before in STOP_WORDS and word in STOP_WORDS):
-            pairs.append(" ".join(stems((before, word))))
-        before = word
+            pairs.append(f"{before_stem} {stem}")
+        before, before_stem = word, stem
     return pairs
 
 

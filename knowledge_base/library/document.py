@@ -66,6 +66,11 @@ class Outline:
         if words:
             self._blocks.append(Block(tuple(name for _, name in self._headings), words, kind, page))
 
+    def paragraphs(self, text: str) -> None:
+        """A block for every line of a text."""
+        for line in text.splitlines():
+            self.add(line)
+
     def table(self, rows: list[list[str]], page: int | None = None) -> None:
         """A table from its cells; empty rows are dropped."""
         lines = (" | ".join(one_line(cell) for cell in row) for row in rows)

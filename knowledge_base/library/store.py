@@ -155,11 +155,16 @@ class Library:
              chunk.language, chunk.start, chunk.page, same),
         ).lastrowid  # fmt: skip
         if same is None:
-            db.executemany(
-                "INSERT OR IGNORE INTO bands VALUES (?, ?, ?)",
-                [(band, value, number) for band, value in enumerate(marks)],
-            )
+            self._mark(db, number, marks)
         return same is not None
+
+    @staticmethod
+    def _mark(db: sqlite3.Connection, number: int | None, marks: Sequence[int]) -> None:
+        """Let later chunks find this one as the same as themselves."""
+        db.executemany(
+            "INSERT OR IGNORE INTO bands VALUES (?, ?, ?)",
+            [(band, value, number) for band, value in enumerate(marks)],
+        )
 
     @staticmethod
     def _same_as(db: sqlite3.Connection, hashes: np.ndarray, marks: Sequence[int]) -> int | None:
@@ -187,13 +192,10 @@ class Library:
             hashes = near_duplicates.shingles(text)
             marks = near_duplicates.bands(hashes)
             same = self._same_as(db, hashes, marks)
-            if same is not None:
+            if same is None:
+                self._mark(db, number, marks)
+            else:
                 db.execute("UPDATE chunks SET same_as = ? WHERE number = ?", (same, number))
-                continue
-            db.executemany(
-                "INSERT OR IGNORE INTO bands VALUES (?, ?, ?)",
-                [(band, value, number) for band, value in enumerate(marks)],
-            )
 
     def forget(self, files: Iterable[str]) -> None:
         """Take files and all that they gave out of the library."""

@@ -33,7 +33,7 @@ class DenseIndex:
 
     @classmethod
     def build(cls, vectors: Vectors, owners: Sequence[int] | NDArray[np.int32]) -> DenseIndex:
-        """vectors: float32 [n, d]; owners: the passage of each, [n]."""
+        """vectors: float32 [n, d]; owners: the passage of each, [n], ascending."""
         graph = None
         if len(vectors) > EXACT_UP_TO:
             graph = faiss.IndexHNSWFlat(vectors.shape[1], _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
@@ -62,12 +62,11 @@ class DenseIndex:
     def similarities(self, query: Vectors, passages: NDArray[np.intp]) -> Vectors:
         """The exact similarity of some passages, the best of each one's vectors."""
         found = np.full(len(passages), -1.0, dtype=np.float32)
-        if len(passages):
-            order = np.argsort(passages)
-            places = np.searchsorted(passages[order], self._owners)
-            places = np.minimum(places, len(passages) - 1)
-            rows = np.flatnonzero(passages[order][places] == self._owners)
-            np.maximum.at(found, order[places[rows]], self._vectors[rows] @ query)
+        first = np.searchsorted(self._owners, passages, side="left")
+        count = np.searchsorted(self._owners, passages, side="right") - first
+        places = np.repeat(np.arange(len(passages)), count)
+        rows = np.arange(len(places)) + np.repeat(first - (np.cumsum(count) - count), count)
+        np.maximum.at(found, places, self._vectors[rows] @ query)
         return found
 
     def _nearest(

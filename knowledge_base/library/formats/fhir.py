@@ -56,8 +56,7 @@ def _document(resource: Json, name: str, key: str) -> Document:
     for part in _PROSE:
         if words := _text(resource, part):
             outline.heading(1, part)
-            for paragraph in words.splitlines():
-                outline.add(paragraph)
+            outline.paragraphs(words)
     for goal in _list(resource, "goal"):
         outline.heading(1, "goal")
         outline.add(_concept(goal.get("description")))
@@ -65,8 +64,7 @@ def _document(resource: Json, name: str, key: str) -> Document:
     for content in _list(resource, "content"):
         if _text(content, "contentType").split(";")[0] in _TEXTUAL:
             outline.heading(1, _text(content, "title") or "content")
-            for paragraph in _decoded(_text(content, "data")).splitlines():
-                outline.add(paragraph)
+            outline.paragraphs(_decoded(_text(content, "data")))
     _related(outline, resource)
     return outline.document(title, key=key, published=_text(resource, "date")[:10] or None)
 

@@ -28,8 +28,7 @@ def read_jsonl(data: bytes, name: str) -> list[Document]:
             raise Unreadable(f"line {number}: id {key} came before")
         seen.add(str(key))
         outline = Outline()
-        for paragraph in str(text).splitlines():
-            outline.add(paragraph)
+        outline.paragraphs(str(text))
         try:
             found.append(outline.document(title, key=str(key)))
         except Unreadable as error:

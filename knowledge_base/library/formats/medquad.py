@@ -9,7 +9,7 @@ from knowledge_base.library.document import Document, Outline, Unreadable
 
 def read_medquad(data: bytes, name: str) -> list[Document]:
     """One document for the file's focus, a section for each question. Answers may be missing."""
-    root = parsed(data)
+    root = _parsed(data)
     if root.tag != "Document":
         raise Unreadable(f"its root is <{root.tag}>, expected MedQuAD's <Document>")
     outline = Outline()
@@ -24,7 +24,7 @@ def read_medquad(data: bytes, name: str) -> list[Document]:
     return [outline.document(focus, key="")]
 
 
-def parsed(data: bytes) -> etree._Element:
+def _parsed(data: bytes) -> etree._Element:
     """The root; entities are not resolved and nothing is fetched. Raises Unreadable."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
     try:
