@@ -174,7 +174,7 @@ def kb_ingest(
             progress=lambda files: iter(track(files, "reading", console=err)),
         )
     for name, why in report.broken[:_SHOWN]:
-        err.print(f"[yellow]left out[/] {name}: {why}", highlight=False)
+        err.print(f"[yellow]left out[/] {escape(name)}: {escape(why)}", highlight=False)
     if len(report.broken) > _SHOWN:
         err.print(f"… and {len(report.broken) - _SHOWN} more")
     out.print(
@@ -202,7 +202,8 @@ def kb_documents(as_json: AsJson = False) -> None:
         return
     table = Table("document", "title", "licence", "chunks", "near-duplicates")
     for d in found:
-        table.add_row(d.id, d.title, d.origin.licence, str(d.chunks), str(d.duplicates))
+        counts = (str(d.chunks), str(d.duplicates))
+        table.add_row(escape(d.id), escape(d.title), d.origin.licence, *counts)
     out.print(table)
 
 

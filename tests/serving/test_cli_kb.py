@@ -60,3 +60,13 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
     assert "two folders of one name" in run("ingest", *two, code=1)
     write(tmp_path / "z" / "sources.yaml", "surprise: 1")
     assert "sources.yaml" in run("ingest", str(tmp_path / "z"), code=1)
+
+
+def test_names_and_titles_from_elsewhere_are_shown_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "guides"
+    write(folder / "[red]a[/].md", "# [bold]Cough[/]\n\nDrink enough.")
+    write(folder / "[/]b.pdf", b"%PDF-rubbish")
+    assert "guides/[/]b.pdf: the PDF is broken" in run("ingest", str(folder))
+    shown = run("documents")
+    assert "guides/[red]a[/].md" in shown
+    assert "[bold]Cough[/]" in shown
