@@ -27,6 +27,8 @@ from knowledge_base.lexicon.intents import intents
 from knowledge_base.matching.vocabulary import vocabulary
 from knowledge_base.matching.weights import weighting
 from knowledge_base.matching.wording import wording
+from knowledge_base.questions import FOLDER as QUESTIONS
+from knowledge_base.questions import question_problems, read_questions
 from knowledge_base.rules import ruleset as rule_files
 from knowledge_base.rules.condition_faults import condition_faults
 from knowledge_base.rules.ruleset import Rule, read_rules
@@ -67,6 +69,7 @@ def check() -> list[str]:
         for card in listed.values():
             problems += card_problems(card, concepts, taxonomy().departments)
             problems += link_problems(card, listed)
+            problems += _questions_of(card)
         for rule in rules.by_id.values() if rules is not None else ():
             problems += rule_problems(rule, concepts, listed)
         problems += acuity_problems(concepts)
@@ -142,6 +145,13 @@ def link_problems(card: Card, listed: Collection[str]) -> Iterator[str]:
         if related not in listed or related == card.head.id:
             yield f"{card.head.id}: related card {related} is not there"
     yield from _twins(f"{card.head.id}: related card", card.head.related)
+
+
+def _questions_of(card: Card) -> Iterator[str]:
+    try:
+        yield from question_problems(card, read_questions(QUESTIONS / f"{card.head.id}.yaml"))
+    except (OSError, ContentError) as error:
+        yield f"questions of {card.head.id}: {error}"
 
 
 def lexicon_problems(concepts: Mapping[str, Concept]) -> Iterator[str]:

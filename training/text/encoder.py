@@ -76,12 +76,13 @@ class Encoder(nn.Module):
         for table in (self.piece, self.pair, self.place):
             nn.init.normal_(table.weight, std=0.02)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """See the class."""
+    def forward(self, ids: Tensor, marks: Tensor | None = None) -> Tensor:
+        """See the class; `marks` [N, L, W] joins what a place says of itself."""
         before = torch.cat([torch.zeros_like(ids[:, :1]), ids[:, :-1]], dim=1)
         pairs = (before * _PAIR + ids) % self.shape.pairs
         places = torch.cumsum(torch.ones_like(ids[:1]), dim=1) - 1
-        states = self.dropout(self.piece(ids) + self.pair(pairs) + self.place(places))
+        said = self.piece(ids) + self.pair(pairs) + self.place(places)
+        states = self.dropout(said if marks is None else said + marks)
         unseen = (ids == 0).to(states.dtype)[:, None, None, :] * _HIDDEN
         for layer in self.layers:
             states = layer(states, unseen)

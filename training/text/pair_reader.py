@@ -1,0 +1,60 @@
+"""The encoder over two texts at once, with one head per question that is asked of the pair.
+
+A small encoder does not find out alone which pieces two texts share, and that is most of what
+makes them alike; so every piece is told whether the other text holds it, and whether it holds the
+pair that it makes with the piece before (the exact-match feature of Chen et al. 2017,
+arXiv:1704.00051, here inside the network).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from training.text.encoder import Encoder
+
+_PAIR = 1_000_003
+_LOW = -1e4
+
+
+class PairReader(nn.Module):
+    """pieces int64 [N, L], two texts with `stop` between, to scores [N, sum of classes].
+
+    The classes of the heads lie side by side, in the order given.
+    """
+
+    def __init__(self, encoder: Encoder, stop: int, classes: int, inner: int = 192) -> None:
+        super().__init__()
+        width = encoder.shape.width
+        self.encoder, self.stop = encoder, stop
+        self.marks = nn.Embedding(8, width)
+        self.dropout = nn.Dropout(0.2)
+        self.mixed = nn.Linear(6 * width, inner)
+        self.head = nn.Linear(inner, classes)
+        nn.init.normal_(self.marks.weight, std=0.02)
+
+    def forward(self, pieces: Tensor) -> Tensor:
+        """See the class."""
+        real = pieces != 0
+        after = (torch.cumsum((pieces == self.stop).to(torch.int64), dim=1) > 0) & real
+        crossed = after[:, :, None] != after[:, None, :]
+        crossed = crossed & real[:, :, None] & real[:, None, :]
+        alone = ((pieces[:, :, None] == pieces[:, None, :]) & crossed).any(dim=2)
+        before = torch.cat([torch.zeros_like(pieces[:, :1]), pieces[:, :-1]], dim=1)
+        joined = before * _PAIR + pieces
+        paired = ((joined[:, :, None] == joined[:, None, :]) & crossed).any(dim=2)
+        mark = after.to(torch.int64) + 2 * alone.to(torch.int64) + 4 * paired.to(torch.int64)
+        states = self.encoder(pieces, self.marks(mark))
+        first, second = _mean(states, real & ~after), _mean(states, after)
+        most = (states + (~real).to(states.dtype)[:, :, None] * _LOW).amax(dim=1)
+        whole = torch.cat(
+            [states[:, 0], first, second, most, (first - second).abs(), first * second], dim=-1
+        )
+        return torch.as_tensor(
+            self.head(self.dropout(nn.functional.gelu(self.mixed(self.dropout(whole)))))
+        )
+
+
+def _mean(states: Tensor, where: Tensor) -> Tensor:
+    share = where.to(states.dtype)[:, :, None]
+    return (states * share).sum(dim=1) / (share.sum(dim=1) + 1e-6)
