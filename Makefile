@@ -2,9 +2,10 @@
 PYTHON ?= python3.11
 SERVE := .venv
 TEST := .venv-test
+BENCH := .venv-bench
 PIP_FLAGS := --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test test-fast test-slow lint e2e train results clean
+.PHONY: help run test test-fast test-slow lint e2e train results bench-search clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,5 +54,15 @@ e2e: $(TEST)/base ## The browser tests alone.
 results: $(TEST)/train ## Measure every figure of docs/results.md again (needs FENZHEN_DATA).
 	@$(TEST)/bin/python -m eval.results
 
+# An environment of its own: bm25s takes numba wherever it finds it, and the server has none.
+$(BENCH)/installed: pyproject.toml constraints.txt
+	@echo "Setting up $(BENCH), once ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/pip install $(PIP_FLAGS) -e '.[cpu,bench]'
+	@touch $@
+
+bench-search: $(BENCH)/installed ## How fast search is beside its peers (needs FENZHEN_DATA).
+	@$(BENCH)/bin/python -m eval.search_speed --report var/search_speed/report.md
+
 clean: ## Remove the virtual environments and caches; var/ stays.
-	rm -rf $(SERVE) $(TEST) build *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(SERVE) $(TEST) $(BENCH) build *.egg-info .mypy_cache .ruff_cache .hypothesis

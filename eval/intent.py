@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
-from eval.classes import class_scores, confusion, macro_f1_of
-from eval.estimates import Rows, bootstrapped, share
+from eval.labelled import scored_labels
 from eval.progress import track
 from eval.readers import Line
-from eval.result import Details, Miss, Scored
-from eval.training_sets import learned_from
+from eval.result import Scored
 from knowledge_base.lexicon.intents import intents
 from models.backends.onnx import OnnxBackend
 from models.repository import ModelRepository
 from models.tasks.base import run_alone
 from models.tasks.intent import IntentTask
-
-_MOST_MISSES = 25
 
 
 def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
@@ -30,42 +23,11 @@ def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     entry = repository.get(IntentTask.model)
     task = IntentTask(entry.manifest, entry.folder)
     backend = OnnxBackend(entry.network)
-    answers, sure = [], []
+    answers = []
     for text in track(texts, len(texts), "intent"):
         code, probability = run_alone(task, backend, text)[0]
-        answers.append(names[code])
-        sure.append(probability)
-    labels = sorted({*truths, *names.values()})
-    truth, given = (np.array([labels.index(x) for x in row]) for row in (truths, answers))
-    wrong = sorted(np.flatnonzero(truth != given).tolist(), key=lambda i: -sure[i])
-
-    def macro_f1(rows: Rows) -> float:
-        return macro_f1_of(truth[rows], given[rows], sorted(set(truth.tolist())))
-
-    counts = Counter(truths)
-    return Scored(
-        n=len(lines),
-        estimates={
-            "accuracy": share(truth == given),
-            "macro_f1": bootstrapped(macro_f1, len(lines)),
-        },
-        models={IntentTask.model: entry.manifest.version},
-        details=Details(
-            data=(f"{len(lines)} queries, {len(counts)} labels.",),
-            method=("The most probable intent of the intent model, for every row.",),
-            warnings=(
-                *learned_from(entry.manifest, lines[0].file),
-                *(
-                    f"The model knows no label {label} ({counts[label]} rows): counted as wrong."
-                    for label in sorted(counts.keys() - names.values())
-                ),
-            ),
-            confusion=confusion(truths, answers, labels, labels),
-            classes=class_scores(truths, answers, labels),
-            misses=tuple(
-                Miss(lines[i].id, truths[i], answers[i], f"probability {sure[i]:.2f}")
-                for i in wrong[:_MOST_MISSES]
-            ),
-            misses_title="Worst errors: wrong answers, the most confident first",
-        ),
-    )
+        answers.append((names[code], probability))
+    return scored_labels(
+        lines, truths, answers, names.values(), entry.manifest, "queries",
+        "The most probable intent of the intent model, for every row.",
+    )  # fmt: skip

@@ -5,6 +5,8 @@ matplotlib is imported when a picture is drawn: evaluation works without it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,21 @@ class PlottingUnavailable(Exception):
 
 def draw(result: BenchmarkResult, path: Path) -> None:
     """Write the PNG; raises PlottingUnavailable without matplotlib."""
+    confusion = result.scored.details.confusion
+    if confusion is not None and len(confusion.truths) > _WIDEST:
+        confusion = None
+    with figure(path, columns=2 if confusion else 1, width=11 if confusion else 6) as (axes, named):
+        _metrics(axes[0], result)
+        if confusion is not None:
+            _confusion(axes[1], confusion, named=named)
+
+
+@contextmanager
+def figure(path: Path, *, columns: int, width: float) -> Iterator[tuple[Sequence[Axes], bool]]:
+    """Axes side by side, written as a PNG at the end, and whether a font has Chinese.
+
+    width: inches. Raises PlottingUnavailable without matplotlib.
+    """
     try:
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -34,17 +51,11 @@ def draw(result: BenchmarkResult, path: Path) -> None:
         raise PlottingUnavailable from error
     present = {font.name for font in fontManager.ttflist}
     fonts = [name for name in _CHINESE if name in present]
-    confusion = result.scored.details.confusion
-    if confusion is not None and len(confusion.truths) > _WIDEST:
-        confusion = None
     with rc_context({"font.family": [*fonts[:1], "DejaVu Sans"]}):
-        figure = Figure(figsize=(11 if confusion else 6, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(1, 2 if confusion else 1, squeeze=False)[0]
-        _metrics(axes[0], result)
-        if confusion is not None:
-            _confusion(axes[1], confusion, named=bool(fonts))
-        figure.savefig(path, dpi=120, metadata={"Software": None})
+        drawn = Figure(figsize=(width, 4.5), layout="constrained")
+        FigureCanvasAgg(drawn)
+        yield drawn.subplots(1, columns, squeeze=False)[0], bool(fonts)
+        drawn.savefig(path, dpi=120, metadata={"Software": None})
 
 
 def _metrics(axes: Axes, result: BenchmarkResult) -> None:

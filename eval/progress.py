@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -23,3 +24,10 @@ def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     )
     with bar:
         yield from bar.track(items, total=total, description=what)
+
+
+@contextmanager
+def status(what: str) -> Iterator[Callable[[str], None]]:
+    """A line that vanishes at the end, with what is being done; call it to add the part at hand."""
+    with Console(stderr=True).status(what) as line:
+        yield lambda part: line.update(f"{what}: {part}")

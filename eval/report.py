@@ -34,14 +34,14 @@ def markdown(result: BenchmarkResult, plot: str) -> str:
         f"# Benchmark `{result.benchmark}`",
         "## Data",
         f"`{Path(result.file).name}`, n = {scored.n}. " + " ".join(details.data),
-        _bullets(details.warnings),
+        bullets(details.warnings),
         "## Models",
-        _table(("component", "version"), ((k, str(v)) for k, v in scored.models.items())),
+        table(("component", "version"), ((k, str(v)) for k, v in scored.models.items())),
         "## Method",
-        _bullets(details.method),
+        bullets(details.method),
         f"Intervals are 95 %. Took {result.seconds:.1f} s.",
         "## Metrics",
-        _table(
+        table(
             ("metric", "value", "95 % interval"),
             ((name, shown(e.value), bounds(e)) for name, e in scored.estimates.items()),
         ),
@@ -50,7 +50,7 @@ def markdown(result: BenchmarkResult, plot: str) -> str:
         _classes(result),
         _confusion(details.confusion),
         f"## {details.misses_title}",
-        _table(
+        table(
             ("row", "truth", "answer", "why"),
             ((m.row, m.truth, m.answer, m.why) for m in details.misses),
         )
@@ -70,14 +70,14 @@ def _stress(result: BenchmarkResult) -> str:
         (transform, *(shown(estimates[name].value) for name in names))
         for transform, estimates in stress.items()
     ]
-    return "## Under acquisition stress\n\n" + _table(("transform", *names), rows)
+    return "## Under acquisition stress\n\n" + table(("transform", *names), rows)
 
 
 def _classes(result: BenchmarkResult) -> str:
     scores = result.scored.details.classes
     if not scores:
         return ""
-    return "## By class\n\n" + _table(
+    return "## By class\n\n" + table(
         ("class", "n", "precision", "recall", "F1"),
         ((s.label, str(s.n), shown(s.precision), shown(s.recall), shown(s.f1)) for s in scores),
     )
@@ -86,7 +86,7 @@ def _classes(result: BenchmarkResult) -> str:
 def _confusion(confusion: Confusion | None) -> str:
     if confusion is None or len(confusion.truths) > _WIDEST_CONFUSION:
         return ""
-    return "## Confusion matrix\n\nRows are the truth, columns the answer.\n\n" + _table(
+    return "## Confusion matrix\n\nRows are the truth, columns the answer.\n\n" + table(
         ("", *confusion.answers),
         (
             (truth, *map(str, counts))
@@ -95,11 +95,13 @@ def _confusion(confusion: Confusion | None) -> str:
     )
 
 
-def _bullets(lines: Sequence[str]) -> str:
+def bullets(lines: Sequence[str]) -> str:
+    """A Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; no cell can break it."""
     lines = ["| " + " | ".join(_cell(c) for c in header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
     return "\n".join(lines)

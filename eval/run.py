@@ -16,11 +16,14 @@ from eval import (
     disposition,
     findings,
     foreign,
+    guidelines,
     imaging,
     intent,
     interview,
+    relevance,
     retrieval,
 )
+from eval.answers import bench as answers
 from eval.readers import Line, read_images, read_lines
 from eval.report import write_report
 from eval.result import BenchmarkError, BenchmarkResult, Scored
@@ -34,10 +37,12 @@ _SCORERS: Mapping[str, Callable[[Sequence[Line], ModelRepository], Scored]] = {
     "crisis": crisis.score,
     "disposition": disposition.score,
     "findings": findings.score,
+    "guidelines": guidelines.score,
     "intent": intent.score,
     "interview": interview.score,
+    "relevance": relevance.score,
 }
-BENCHES = tuple(sorted((*_SCORERS, "department", "foreign", "imaging", "retrieval")))
+BENCHES = tuple(sorted((*_SCORERS, "answers", "department", "foreign", "imaging", "retrieval")))
 
 
 def run(
@@ -101,6 +106,8 @@ def _score(
         return imaging.score(read_images(data), data.name, task or "", repository, stress=stress)
     if bench == "foreign":
         return foreign.score(data, task or "", repository)
+    if bench == "answers":
+        return answers.score(data, repository)
     if bench == "retrieval":
         return retrieval.score(data, repository)
     lines = read_lines(data)

@@ -6,6 +6,7 @@ A card is `content/cards/ID.md`. Every bullet is a passage of its own, cited as
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class FrontMatter(BaseModel):
 
 @dataclass(frozen=True)
 class Passage:
-    """One bullet in one language, with the sources that it names."""
+    """One bullet in one language, with the sources that it names; `line` of its file, from 1."""
 
     card: str
     section: Section
@@ -83,6 +84,7 @@ class Passage:
     language: Language
     text: str
     sources: tuple[str, ...]
+    line: int
 
     @property
     def id(self) -> str:
@@ -101,6 +103,11 @@ class Card:
         """The passages of one section in one language."""
         return tuple(p for p in self.passages if (p.section, p.language) == (section, language))
 
+    def passage(self, passage_id: str, language: Language) -> Passage | None:
+        """A passage by its id; None where there is none."""
+        wanted = (passage_id, language)
+        return next((p for p in self.passages if (p.id, p.language) == wanted), None)
+
     def sources_of(self, passage: Passage) -> tuple[CardSource, ...]:
         """The documents behind a passage."""
         return tuple(s for s in self.head.sources if s.id in passage.sources)
@@ -117,7 +124,8 @@ def parse_card(text: str, name: str) -> Card:
         raise ContentError(f"{name}: {error}") from error
     if set(head.title) != {"zh", "en"}:
         raise ContentError(f"{name}: a title in both languages is needed")
-    passages = tuple(_passages(head, parts[2], name))
+    before = text.count("\n", 0, len(text) - len(parts[2]))
+    passages = tuple(_passages(head, parts[2], name, before))
     known = {s.id for s in head.sources}
     for passage in passages:
         if not passage.sources or not set(passage.sources) <= known:
@@ -132,12 +140,13 @@ def parse_card(text: str, name: str) -> Card:
     return Card(head, passages)
 
 
-def _passages(head: FrontMatter, body: str, name: str) -> Iterator[Passage]:
+def _passages(head: FrontMatter, body: str, name: str, before: int) -> Iterator[Passage]:
+    """Every bullet of the body, which comes after `before` lines."""
     section: Section | None = None
     language: Language | None = None
     number = 0
-    for line in body.splitlines():
-        line = line.strip()
+    for at, raw in enumerate(body.split("\n"), before + 1):
+        line = raw.strip()
         if line.startswith("### "):
             found = line[4:].strip()
             if found not in ("zh", "en"):
@@ -159,6 +168,7 @@ def _passages(head: FrontMatter, body: str, name: str) -> Iterator[Passage]:
                 language,
                 _SOURCES.sub("", line[2:]).strip(),
                 tuple(_MARK.findall(marks.group())) if marks else (),
+                at,
             )
         elif line:
             raise ContentError(f"{name}: only headings and bullets are allowed: {line:.60}")
@@ -173,6 +183,17 @@ def read_cards(folder: Path = FOLDER) -> dict[str, Card]:
             raise ContentError(f"{path.name}: id {card.head.id} differs from the file's name")
         cards[card.head.id] = card
     return cards
+
+
+def cards_version(listed: Mapping[str, Card]) -> str:
+    """A name of what cards say: an edit without a new number is a new version too."""
+    digest = hashlib.sha256()
+    for card_id in sorted(listed):
+        card = listed[card_id]
+        digest.update(card.head.model_dump_json().encode())
+        for p in card.passages:
+            digest.update(f"{p.id}\0{p.language}\0{p.text}\0{p.sources}\0".encode())
+    return f"{len(listed)}-{digest.hexdigest()[:12]}"
 
 
 @lru_cache(maxsize=1)

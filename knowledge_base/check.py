@@ -177,8 +177,9 @@ def rule_problems(rule: Rule, concepts: Collection[str], listed: Collection[str]
     for code in sorted(rule.needs):
         if code not in concepts:
             yield f"rule {rule.id}: finding {code} is not in the lexicon"
-    if rule.text.card is not None and rule.text.card not in listed:
-        yield f"rule {rule.id}: there is no card {rule.text.card}"
+    named = [*([] if rule.text.card is None else [rule.text.card]), *rule.text.cites]
+    yield from (f"rule {rule.id}: there is no card {card}" for card in named if card not in listed)
+    yield from _twins(f"rule {rule.id}: card", named)
     for name, texts in (("rationale", rule.text.rationale), ("advice", rule.text.advice)):
         for language in _LANGUAGES:
             text = texts.get(language, "")

@@ -52,9 +52,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         file = _File.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ContentError(f"{path.name}: {error}") from error
-    return tuple(_questions(file.zh, "zh", path.stem)) + tuple(
-        _questions(file.en, "en", path.stem)
-    )
+    return tuple(_questions(file.zh, "zh", path.stem)) + tuple(_questions(file.en, "en", path.stem))
 
 
 def _questions(listed: tuple[_Asked, ...], language: Language, card: str) -> Iterator[Question]:

@@ -88,10 +88,11 @@ class _File(_Data):
 
 
 class Advice(_Data):
-    """One sentence in both languages with the documents behind it."""
+    """One sentence in both languages with the documents behind it, and the passage that says it."""
 
     text: Text
     sources: tuple[Source, ...] = Field(min_length=1)
+    passage: str | None = None
 
 
 class TimeLimit(Advice):
@@ -145,6 +146,7 @@ def read_safety_net(
         TimeLimit(
             text={"zh": limit.zh, "en": limit.en},
             sources=_behind(limit.basis, guideline_cards, path.name),
+            passage=limit.basis,
             findings=frozenset(limit.findings),
             min_age=limit.min_age,
             max_age=limit.max_age,

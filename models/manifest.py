@@ -156,6 +156,7 @@ class Manifest(_Strict):
         "image_kind",
         "imaging",
         "intent",
+        "relevance",
         "urgency",
     ]
     title: dict[Literal["zh", "en"], str]

@@ -11,6 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from serving.cli_export import kb_export
+from serving.cli_proposals import kb_proposals
 from serving.cli_tools import AsJson, err, fail, out, print_json
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from knowledge_base.library.store import Library
 
 app = typer.Typer(no_args_is_help=True, help="The guideline knowledge base.")
+app.command("export")(kb_export)
+app.command("proposals")(kb_proposals)
 
 _SHOWN = 20
 """Broken files that are listed by name; `--json` has all of them."""

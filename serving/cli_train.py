@@ -69,6 +69,32 @@ def intent(
 
 
 @app.command()
+def reranker(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "reranker.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the model that says whether a passage answers a question."""
+    from training.text.train_reranker import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command()
+def relevance(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
+    config: Annotated[Path, typer.Option()] = CONFIGS / "relevance.yaml",
+    data_dir: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Train and export the model of how two short Chinese texts relate."""
+    from training.text.train_relevance import train
+
+    report(train(config, data_dir, out_dir), as_json)
+
+
+@app.command()
 def entities(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
     config: Annotated[Path, typer.Option()] = CONFIGS / "entities.yaml",

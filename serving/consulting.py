@@ -237,6 +237,7 @@ def _spoken(
     result: TriageResult, talk: Conversation, explanation: Bilingual | None
 ) -> dict[str, Any]:
     """What the chat shows of an answer: kept so that a page can be drawn again."""
+    result = result.for_patients()
     question = talk.question
     in_words = [f for f in result.findings if f.status != "unknown"]
     return {
@@ -245,7 +246,14 @@ def _spoken(
         "crisis": result.crisis,
         "departments": [d.model_dump(mode="json") for d in result.departments[:3]],
         "department_unsure": result.department_unsure,
-        "red_flags": [{"rationale": r.rationale, "advice": r.advice} for r in result.red_flags[:3]],
+        "red_flags": [
+            {
+                "rationale": r.rationale,
+                "advice": r.advice,
+                "passages": [p.model_dump(mode="json") for p in result.named(r.passages)],
+            }
+            for r in result.red_flags[:3]
+        ],
         "advice": result.advice.model_dump(mode="json"),
         "findings": [
             *(f.model_dump(mode="json", include=_SHOWN) for f in in_words),

@@ -7,18 +7,29 @@ questions, without a restart. A version that cannot be read changes nothing.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from knowledge_base.embedder import Embedder
+from knowledge_base.search.catalogue import Catalogue
+from knowledge_base.search.entry import Reader
 from knowledge_base.search.index import KnowledgeIndex
-from knowledge_base.search.versions import NoIndex, current, open_index
+from knowledge_base.search.versions import About, NoIndex, current, open_index, versions
+from serving.storage.codes import Role
+from serving.users import User
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 5.0
+
+
+def reader_of(user: User) -> Reader | None:
+    """As whom a user reads: a patients' program sees what patients may see, staff everything."""
+    return "patient" if user.role is Role.PATIENT_APP else None
 
 
 class ServedKnowledge:
@@ -28,6 +39,24 @@ class ServedKnowledge:
         self._folder, self._embedder, self._name = folder, embedder, embedder_name
         self._refused: str | None = None
         self.index = self._opened() or KnowledgeIndex.build(embedder)
+        self._listing = threading.Lock()
+        self._listed: tuple[KnowledgeIndex, Catalogue] | None = None
+
+    def catalogue(self) -> Catalogue:
+        """The documents of the index that is served now. Blocking: the first call walks over it."""
+        index = self.index
+        with self._listing:
+            if self._listed is None or self._listed[0] is not index:
+                self._listed = index, Catalogue(index.entries, index.version)
+            return self._listed[1]
+
+    def built(self) -> list[About]:
+        """Every version on disk, the oldest first; none where they cannot be read."""
+        try:
+            return versions(self._folder)
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("knowledge versions cannot be read", why=type(error).__name__)
+            return []
 
     def _opened(self) -> KnowledgeIndex | None:
         """The version that the pointer names; None, with a line in the log, if it cannot be."""
@@ -51,8 +80,9 @@ class ServedKnowledge:
             log.info("knowledge index taken over", version=found.version)
 
     async def keep_up(self) -> None:
-        """Look for a new version now and then, until cancelled."""
+        """Look for a new version now and then, until cancelled, and list what is in it."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            with suppress(OSError):  # a disk that is away for a moment
+            with suppress(OSError, sqlite3.Error):  # a disk that is away for a moment
                 await asyncio.to_thread(self.refresh)
+                await asyncio.to_thread(self.catalogue)
+            await asyncio.sleep(LOOK_EVERY_S)

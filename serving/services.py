@@ -24,12 +24,14 @@ from models.tasks.acuity import AcuityTask
 from models.tasks.embedding import EmbeddingTask
 from models.tasks.image_kind import ImageKindTask, best_gate
 from models.tasks.imaging import ImagingTask
+from models.tasks.reranker import RerankerTask
 from models.tasks.triage import TriageTask
 from serving.blob_sweep import FolderInUse, sweep
 from serving.blobs import BlobStore
 from serving.engine.engine import Engine
 from serving.engine.metrics import EngineMetrics
 from serving.engine.scheduler import Limits
+from serving.generator import Generator
 from serving.ingest_metrics import IngestMetrics
 from serving.knowledge import ServedKnowledge
 from serving.pixel_budget import PixelBudget
@@ -56,6 +58,9 @@ class Services:
     `gate` tells kinds of pictures apart before an imaging task; None where the repository has no
     such model.
 
+    `reranker` judges passages for answers; None where the repository has none. `generator` words
+    them where one is set up.
+
     `refused` are models that may not be used here. `pixels` is the room
     for decoded images, `refusals` writes down what was not taken in.
     """
@@ -76,11 +81,15 @@ class Services:
     gate: ImageKindTask | None
     imaging: Mapping[str, ImagingTask]
     knowledge: ServedKnowledge
+    reranker: RerankerTask | None
+    generator: Generator | None
     rosters: Rosters
 
     async def close(self) -> None:
         """Finish what waits, then let go of the database."""
         await self.engine.drain()
+        if self.generator is not None:
+            await self.generator.close()
         await asyncio.to_thread(self.refusals.flush)
         self.folder.close()
         self.db.close()
@@ -130,6 +139,11 @@ def _guarded(manifest: Manifest, gate: ImageKindTask | None) -> bool:
     if not known:
         log.warning("imaging model not offered: no gate knows its pictures", model=manifest.name)
     return known
+
+
+def _reranker(entries: Mapping[str, ModelEntry]) -> RerankerTask | None:
+    entry = entries.get(RerankerTask.model)
+    return None if entry is None else RerankerTask(entry.manifest, entry.folder)
 
 
 def _folder_swept(db: Database, blobs: BlobStore, metrics: IngestMetrics) -> FolderInUse:
@@ -198,5 +212,7 @@ async def open_services(settings: Settings, registry: CollectorRegistry) -> Serv
             ),
             entries["embedding"].identity,
         ),
+        reranker=_reranker(entries),
+        generator=None if settings.generator_url is None else Generator(settings),
         rosters=Rosters(),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.repository import SHIPPED, ModelRepository
@@ -114,6 +114,22 @@ class Settings(BaseSettings):
         ge=1,
         description="How long a batch's results can be fetched after its end; one that has not "
         "ended that long after it was accepted is given up.",
+    )
+    generator_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="OpenAI-compatible endpoint (…/v1) that words answers from quoted passages; "
+        "off by default. It is sent the question and the passages.",
+    )
+    generator_model: str = Field(
+        "default",
+        min_length=1,
+        max_length=200,
+        description="The model that the endpoint is asked for.",
+    )
+    generator_key: SecretStr | None = Field(None, description="Its API key.")
+    generator_timeout_s: float = Field(
+        20.0, gt=0, description="Longest wait for it; the extractive answer then stands alone."
     )
     acuity_scale: Literal["esi", "ktas", "china"] = Field(
         "china", description="Acuity scale where a request names none."

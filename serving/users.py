@@ -41,6 +41,7 @@ class Permission(StrEnum):
     MATCH_WRITE = "match:write"
     BATCH_WRITE = "batch:write"
     KNOWLEDGE_READ = "knowledge:read"
+    KNOWLEDGE_PROPOSE = "knowledge:propose"
     MODELS_READ = "models:read"
     MODELS_INFER = "models:infer"
     DECISION_READ = "decision:read"
@@ -73,6 +74,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.MATCH_READ,
             Permission.MATCH_WRITE,
             Permission.KNOWLEDGE_READ,
+            Permission.KNOWLEDGE_PROPOSE,
             Permission.MODELS_READ,
             Permission.DECISION_READ,
             Permission.REVIEW_REQUEST,
@@ -91,6 +93,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.MATCH_WRITE,
             Permission.BATCH_WRITE,
             Permission.KNOWLEDGE_READ,
+            Permission.KNOWLEDGE_PROPOSE,
             Permission.MODELS_READ,
             Permission.MODELS_INFER,
             Permission.DECISION_READ,

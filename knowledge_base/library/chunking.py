@@ -8,18 +8,24 @@ written before or after it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
+from pathlib import Path
 
 from knowledge_base.language import Language
 from knowledge_base.library.document import Block, Document
 from knowledge_base.library.sentences import sentences
-from knowledge_base.tokeniser import is_han
+from knowledge_base.tokeniser import fold, is_han
+from knowledge_base.yaml_files import read_yaml
 
 LONGEST = 220.0
 """Words of a chunk; a Chinese character counts as 0.6 of one."""
 _HAN_WORD = 0.6
+_BACK_MATTER = Path(__file__).with_name("back_matter.yaml")
+_AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")  # "7. References:"
 _MOSTLY_HAN = 0.3  # Chinese text is full of Latin names and numbers
 
 
@@ -65,7 +71,21 @@ def _sections(document: Document) -> Iterator[tuple[tuple[str, ...], list[_Piece
         placed.append((block, start))
         start += len(block.text) + 1
     for path, group in groupby(placed, key=lambda entry: entry[0].path):
+        if any(is_back_matter(heading) for heading in path):
+            continue
         yield path, [piece for block, at in group for piece in _pieces(block, at)]
+
+
+@lru_cache(maxsize=1)
+def _back_matter() -> frozenset[str]:
+    listed = read_yaml(_BACK_MATTER)["headings"]
+    assert isinstance(listed, list)
+    return frozenset(listed)
+
+
+def is_back_matter(heading: str) -> bool:
+    """Whether a section of this name advises nothing: references, thanks, a table of contents."""
+    return _AROUND.sub("", fold(heading)) in _back_matter()
 
 
 def _pieces(block: Block, start: int) -> Iterator[_Piece]:

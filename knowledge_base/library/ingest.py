@@ -14,15 +14,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from knowledge_base.library.chunking import chunks
 from knowledge_base.library.document import Unreadable
+from knowledge_base.library.isolation import Isolated
 from knowledge_base.library.origin import Catalogue, Origin, read_catalogue
-from knowledge_base.library.reading import LARGEST, read_documents, suffixes
+from knowledge_base.library.reading import LARGEST, Content, read_content, suffixes
 from knowledge_base.library.store import FileState, Library
 
-READING = 1
+READING = 2
 """Raised whenever reading or cutting changes: files are then taken anew."""
 _BLOCK = 1 << 20
+
+Reading = Isolated[[Path, str, int], Content]
+"""What reads a file: its path, its name in the library, the most bytes that it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +87,29 @@ def ingest(
     whole: Sequence[str] = (),
     largest: int = LARGEST,
     progress: Callable[[Sequence[Source]], Iterator[Source]] = iter,
+    reading: Reading | None = None,
 ) -> Report:
     """Take the files. given: parts of their origin, before those of the catalogue.
 
     whole: collections that `listed` is complete for: what the library holds of them besides is
     taken out. A file that can no longer be read takes what it gave before with it: a guideline
-    must not answer that its publisher has replaced.
+    must not answer that its publisher has replaced. reading: by default in a process of its own.
     """
     report, known = Report(), library.files()
-    for source in progress(listed):
-        try:
-            state, origin = _state(source, given)
-        except (OSError, ValidationError, ValueError) as error:
-            report.broken.append((source.name, _why(error)))
-            continue
-        before = known.get(source.name)
-        if before is not None and (before.sha256, before.recipe) == (state.sha256, state.recipe):
-            report.unchanged += 1
-            if before.status == "broken":
-                report.broken.append((source.name, before.problem))
-            continue
-        _take(library, source, state, origin, report, now(), largest)
+    with reading or Isolated(read_content) as read:
+        for source in progress(listed):
+            try:
+                state, origin = _state(source, given)
+            except (OSError, ValidationError, ValueError) as error:
+                report.broken.append((source.name, _why(error)))
+                continue
+            before = known.get(source.name)
+            if before and (before.sha256, before.recipe) == (state.sha256, state.recipe):
+                report.unchanged += 1
+                if before.status == "broken":
+                    report.broken.append((source.name, before.problem))
+                continue
+            _take(library, source, state, origin, report, now(), largest, read)
     names = {source.name for source in listed}
     gone = [n for n in known if n not in names and n.split("/", 1)[0] in whole]
     library.forget(gone)
@@ -120,15 +125,15 @@ def _take(
     report: Report,
     at: datetime,
     largest: int,
+    read: Reading,
 ) -> None:
-    content = []
     try:
         if not origin.terms.serve:
             raise Unreadable(f"its licence ({origin.licence}) forbids showing it to anybody")
-        for document in read_documents(source.path, largest=largest):
-            identity = source.name + (f"#{document.key}" if document.key else "")
-            own = _dated(origin, document.published)
-            content.append((identity, document, own, chunks(document, identity)))
+        content = [
+            (identity, document, _dated(origin, document.published), pieces)
+            for identity, document, pieces in read(source.path, source.name, largest)
+        ]
     except (Unreadable, OSError) as error:
         problem = _why(error)
         report.broken.append((source.name, problem))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
+from knowledge_base.library.chunking import Chunk, chunks
 from knowledge_base.library.document import Document, Unreadable
 
 LARGEST = 64 * 2**20
@@ -12,6 +14,24 @@ LARGEST = 64 * 2**20
 
 Reader = Callable[[bytes, str], list[Document]]
 _HEAD = 4096
+_FORMATS: Mapping[str, str] = {
+    ".md": "markdown", ".markdown": "markdown", ".txt": "markdown", ".html": "html",
+    ".htm": "html", ".xhtml": "html", ".pdf": "pdf", ".docx": "docx", ".xml": "medquad",
+    ".json": "fhir", ".jsonl": "jsonl", ".ndjson": "jsonl",
+}  # fmt: skip
+"""The module of `formats/` that reads files with an ending, by its function `read_MODULE`."""
+
+Content = list[tuple[str, Document, list[Chunk]]]
+"""The documents of a file: (id, document, its chunks) each."""
+
+
+def read_content(path: Path, name: str, largest: int = LARGEST) -> Content:
+    """The documents of a file that the library calls `name`. Raises Unreadable and OSError."""
+    content: Content = []
+    for document in read_documents(path, largest=largest):
+        identity = name + (f"#{document.key}" if document.key else "")
+        content.append((identity, document, chunks(document, identity)))
+    return content
 
 
 def read_documents(path: Path, *, largest: int = LARGEST) -> list[Document]:
@@ -28,34 +48,20 @@ def read_documents(path: Path, *, largest: int = LARGEST) -> list[Document]:
 def reader_of(path: Path, data: bytes) -> Reader:
     """By what the file is called and begins with: a PDF named .html is refused."""
     suffix = path.suffix.lower()
-    wanted = _readers().get(suffix)
+    wanted = _FORMATS.get(suffix)
     if wanted is None:
         raise Unreadable(f"{suffix or 'a file without ending'} is no format that is read")
     head = data[:_HEAD].lstrip()
     is_pdf, is_zip = head.startswith(b"%PDF"), head.startswith(b"PK\x03\x04")
     if is_pdf != (suffix == ".pdf") or is_zip != (suffix == ".docx"):
         raise Unreadable(f"it is not what its ending {suffix} says")
-    return wanted
+    # Imported here: a server that only searches needs none of them.
+    reader: Reader = getattr(
+        import_module(f"knowledge_base.library.formats.{wanted}"), f"read_{wanted}"
+    )
+    return reader
 
 
 def suffixes() -> frozenset[str]:
     """Endings of the files that are read."""
-    return frozenset(_readers())
-
-
-def _readers() -> Mapping[str, Reader]:
-    # Imported here: a server that only searches needs none of them.
-    from knowledge_base.library.formats.docx import read_docx
-    from knowledge_base.library.formats.fhir import read_fhir
-    from knowledge_base.library.formats.html import read_html
-    from knowledge_base.library.formats.jsonl import read_jsonl
-    from knowledge_base.library.formats.markdown import read_markdown
-    from knowledge_base.library.formats.medquad import read_medquad
-    from knowledge_base.library.formats.pdf import read_pdf
-
-    return {
-        ".md": read_markdown, ".markdown": read_markdown, ".txt": read_markdown,
-        ".html": read_html, ".htm": read_html, ".xhtml": read_html, ".pdf": read_pdf,
-        ".docx": read_docx, ".xml": read_medquad, ".json": read_fhir, ".jsonl": read_jsonl,
-        ".ndjson": read_jsonl,
-    }  # fmt: skip
+    return frozenset(_FORMATS)

@@ -37,7 +37,11 @@ class Source(BaseModel):
 
 
 class RuleText(BaseModel):
-    """One rule as its file says it."""
+    """One rule as its file says it.
+
+    `card` is the card that is about it: advice comes from there. `cites` names cards that only
+    hold a bullet which supports it, each for some of what it looks at.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +55,7 @@ class RuleText(BaseModel):
     rationale: dict[Language, str]
     advice: dict[Language, str]
     card: str | None = None
+    cites: tuple[str, ...] = ()
     sources: tuple[str, ...] = Field(min_length=1)
     checked: bool = False
 

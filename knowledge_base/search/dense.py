@@ -18,6 +18,7 @@ Vectors = NDArray[np.float32]
 _Graph = faiss.Index
 
 EXACT_UP_TO = 50_000
+"""Vectors that are compared one by one."""
 _NEIGHBOURS = 32  # M of HNSW
 _BUILD_BREADTH = 100
 _SEARCH_BREADTH = 160

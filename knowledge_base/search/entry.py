@@ -12,6 +12,7 @@ from knowledge_base.cards import FOR_PATIENTS, SECTION_NAMES, Card, Passage
 from knowledge_base.language import Language
 from knowledge_base.library.origin import Origin
 from knowledge_base.library.store import StoredChunk, StoredDocument
+from knowledge_base.questions import questions
 
 Reader = Literal["patient", "physician"]
 Kind = Literal["card", "document"]
@@ -29,7 +30,11 @@ class Shown:
     @property
     def indexed(self) -> str:
         """What search reads: where a passage stands says what it is about."""
-        return f"{' '.join((self.title, *self.path))}: {self.text}"
+        return self.under_headings(self.text)
+
+    def under_headings(self, text: str) -> str:
+        """Some words of the passage as search reads them."""
+        return f"{' '.join((self.title, *self.path))}: {text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Entry:
 
     id: `CARD#section:n` or a chunk's id; document: the card's or the document's id; year: of the
     newest source, 0 where unknown; sources: the documents that say so; findings: the codes that
-    its card lists; start, page: where it stands in its document.
+    its card lists; asked: questions that it answers; start, page: where it stands in its document.
     """
 
     id: str
@@ -67,6 +72,7 @@ class Entry:
     grade: str
     sources: tuple[Cited, ...]
     findings: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     section: str | None = None
     start: int = 0
     page: int | None = None
@@ -91,14 +97,20 @@ def loaded(text: bytes) -> Entry:
 
 def card_entries(cards: Iterable[Card]) -> Iterator[Entry]:
     """Every bullet of the cards, in their order."""
+    known = questions()
     for card in cards:
         english = {p.id: p for p in card.passages if p.language == "en"}
+        asked: dict[str, list[str]] = {}
+        for question in known.get(card.head.id, ()):
+            for answer in question.answers:
+                asked.setdefault(answer, []).append(question.text)
         for passage in card.passages:
             if passage.language == "zh":
-                yield _bullet(card, passage, english[passage.id])
+                own = tuple(asked.get(passage.id, ()))
+                yield _bullet(card, passage, english[passage.id], own)
 
 
-def _bullet(card: Card, zh: Passage, en: Passage) -> Entry:
+def _bullet(card: Card, zh: Passage, en: Passage, asked: tuple[str, ...]) -> Entry:
     head = card.head
     sources = tuple(Cited(**source.model_dump()) for source in card.sources_of(zh))
     written_for: Reader = "patient" if zh.section in FOR_PATIENTS else "physician"
@@ -118,6 +130,7 @@ def _bullet(card: Card, zh: Passage, en: Passage) -> Entry:
         grade=head.grade,
         sources=sources,
         findings=head.findings,
+        asked=asked,
         section=zh.section,
     )
 

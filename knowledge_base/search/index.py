@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from knowledge_base.cards import Card, cards
 from knowledge_base.embedder import Embedder
 from knowledge_base.language import Language
-from knowledge_base.lexicon.findings import Concept, Lexicon, lexicon
-from knowledge_base.search.dense import DenseIndex
+from knowledge_base.lexicon.findings import Lexicon, lexicon
+from knowledge_base.library.parts import parts
+from knowledge_base.search.asked import Asked
+from knowledge_base.search.dense import EXACT_UP_TO, DenseIndex
 from knowledge_base.search.entry import Entry, Shown, card_entries
 from knowledge_base.search.filters import EVERYTHING, Filters, FilterTable
 from knowledge_base.search.fusion import min_max
@@ -35,8 +37,12 @@ DEPTH = 100
 """Hits of each kind that enter the fusion."""
 WHOLE_WEIGHT = 1.0
 """What the scaled score of the whole document counts against that of the passage's words."""
-DENSE_WEIGHT = 0.5
+DENSE_WEIGHT = 1.0
 """What the scaled similarity counts against the same."""
+ASKED_WEIGHT = 1.0
+"""What the scaled similarity of a question that the passage answers counts, and"""
+AROUND_WEIGHT = 0.5
+"""that of the questions of its document."""
 LEAST_COVERAGE = 0.2
 """Share of the query's words that some passage must hold, unless the lexicon knows one of them."""
 LEAST_SIMILARITY = 0.45
@@ -54,12 +60,14 @@ class Entries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A passage in one language, with its score (2.5 at most) and its ranks among the candidates of
-    each kind (from 1; None: not found that way)."""
+    """A passage in one language, with its score (4.5 at most), the similarity of its nearest part
+    or question, and its ranks among the candidates of each kind (from 1; None: not found that way).
+    """
 
     entry: Entry
     language: Language
     score: float
+    similarity: float
     lexical_rank: int | None
     dense_rank: int | None
 
@@ -74,28 +82,40 @@ class Candidates:
     """The passages that a query may mean, with what speaks for each, scaled to 0..1.
 
     words: of the passage; whole: of its document and of the findings that its card lists; dense:
-    similarity. Ranks by words and whole, and by similarity, from 1; 0 where not among the first
-    DEPTH. All of shape [n].
+    similarity; asked, around: that of questions it answers, and its document. nearest: similarity
+    of its nearest part or question, as it is. Ranks by words and whole, and by similarity, from 1;
+    0 where not among the first DEPTH. All of shape [n].
     """
 
     positions: NDArray[np.intp]
     words: Scores
     whole: Scores
     dense: Scores
+    asked: Scores
+    around: Scores
+    nearest: Scores
     lexical_rank: NDArray[np.intp]
     dense_rank: NDArray[np.intp]
 
     @property
     def score(self) -> Scores:
         """What they are sorted by."""
-        total: Scores = self.words + WHOLE_WEIGHT * self.whole + DENSE_WEIGHT * self.dense
+        total: Scores = (
+            self.words
+            + WHOLE_WEIGHT * self.whole
+            + DENSE_WEIGHT * self.dense
+            + ASKED_WEIGHT * self.asked
+            + AROUND_WEIGHT * self.around
+        )
         return total
 
     @classmethod
     def none(cls) -> Candidates:
         """Nothing found."""
         nothing, nowhere = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.intp)
-        return cls(nowhere, nothing, nothing, nothing, nowhere, nowhere)
+        return cls(
+            nowhere, nothing, nothing, nothing, nothing, nothing, nothing, nowhere, nowhere
+        )  # fmt: skip
 
 
 class KnowledgeIndex:
@@ -109,13 +129,14 @@ class KnowledgeIndex:
         filters: FilterTable,
         topics: Topics,
         wholes: Wholes,
+        asked: Asked,
         embedder: Embedder,
         vocabulary: Lexicon,
         version: str,
     ) -> None:
         self.entries, self.version = entries, version
         self._lexical, self._dense, self._filters = lexical, dense, filters
-        self._topics, self._wholes = topics, wholes
+        self._topics, self._wholes, self._asked = topics, wholes, asked
         self._embedder, self._synonyms = embedder, Synonyms(vocabulary)
 
     @classmethod
@@ -128,11 +149,7 @@ class KnowledgeIndex:
         """Index `card_map`, or the shipped cards, and further passages, in memory."""
         listed = cards() if card_map is None else card_map
         entries = [*card_entries(listed.values()), *further]
-        texts, owners = [], []
-        for position, entry in enumerate(entries):
-            for shown in entry.shown.values():
-                texts.append(shown.indexed)
-                owners.append(position)
+        texts, owners = _compared(entries)
         vectors = embedder.embed(texts) if texts else np.empty((0, embedder.dimension), np.float32)
         if vectors.shape != (len(texts), embedder.dimension):
             raise ValueError(f"the embedder gave {vectors.shape} for {len(texts)} texts")
@@ -144,6 +161,7 @@ class KnowledgeIndex:
             FilterTable.build(entries),
             Topics.build(entries, vocabulary),
             Wholes.build(entries),
+            Asked.build(entries, embedder),
             embedder,
             vocabulary,
             version_of(entries),
@@ -151,7 +169,10 @@ class KnowledgeIndex:
 
     def save(self, folder: Path) -> None:
         """All but the passages themselves, into an existing folder."""
-        for part in (self._lexical, self._dense, self._filters, self._topics, self._wholes):
+        parts = (
+            self._lexical, self._dense, self._filters, self._topics, self._wholes, self._asked
+        )  # fmt: skip
+        for part in parts:
             part.save(folder)
 
     def search(
@@ -178,11 +199,17 @@ class KnowledgeIndex:
                     entry,
                     entry.in_language(wanted)[0],
                     float(score[row]),
+                    float(found.nearest[row]),
                     int(found.lexical_rank[row]) or None,
                     int(found.dense_rank[row]) or None,
                 )
             )
         return hits
+
+    def cosines(self, query: str, texts: Sequence[str]) -> Scores:
+        """How near each text comes to the query in meaning, [n]."""
+        vectors = self._embedder.embed([query[:LONGEST_QUERY], *texts])
+        return np.asarray(vectors[1:] @ vectors[0], dtype=np.float32)
 
     def candidates(self, query: str, filters: Filters = EVERYTHING) -> Candidates:
         """The best DEPTH by words and by meaning; may be empty."""
@@ -196,27 +223,29 @@ class KnowledgeIndex:
         whole = self._topics.bonus(concepts) + self._wholes.scores(terms, also)
         matched = np.flatnonzero(hit if allowed is None else hit & allowed)
         lexical, _ = best(matched, (words + whole)[matched], DEPTH)
-        vector = self._vector(query, concepts)
+        vector, plain = self._embedder.embed([f"{query} {names(concepts)}".strip(), query])
         dense, near = self._dense.search(vector, DEPTH, allowed)
+        asked, around = self._asked.similarities(plain)
+        put = np.flatnonzero(asked > 0 if allowed is None else (asked > 0) & allowed)
+        as_asked, _ = best(put, asked[put], DEPTH)
         top = [int(position) for position in lexical[:10]]
         placed = concepts or self._lexical.coverage(terms.words, top) >= LEAST_COVERAGE
-        if not placed and (not len(near) or near[0] < LEAST_SIMILARITY):
+        nearest = max(near.max(initial=0.0), asked[put].max(initial=0.0))
+        if not placed and nearest < LEAST_SIMILARITY:
             return Candidates.none()
-        positions = np.union1d(lexical, dense)
+        positions = np.union1d(np.union1d(lexical, dense), as_asked)
         similar = self._dense.similarities(vector, positions)
         return Candidates(
             positions,
             min_max(words[positions], _lowest(words[matched])),
             min_max(whole[positions], 0.0),
             min_max(similar, float(near[-1]) if len(near) == DEPTH else 0.0),
+            min_max(asked[positions], _lowest(asked[put])),
+            min_max(around[positions], _lowest(around[put])),
+            np.maximum(similar, asked[positions]),
             _ranks(positions, lexical),
             _ranks(positions, dense),
         )
-
-    def _vector(self, query: str, concepts: Sequence[Concept]) -> NDArray[np.float32]:
-        vectors = self._embedder.embed([f"{query} {names(concepts)}".strip()])
-        first: NDArray[np.float32] = vectors[0]
-        return first
 
 
 def _lowest(scores: Scores) -> float:
@@ -229,6 +258,24 @@ def _ranks(positions: NDArray[np.intp], ranking: NDArray[np.intp]) -> NDArray[np
     ranks = np.zeros(len(positions), dtype=np.intp)
     ranks[np.searchsorted(positions, ranking)] = np.arange(1, len(ranking) + 1)
     return ranks
+
+
+def _compared(entries: Sequence[Entry]) -> tuple[list[str], list[int]]:
+    """The texts whose meaning is compared with a query's, and the passage of each.
+
+    Every part of a passage, in each of its languages; whole passages where there are too many
+    parts to compare one by one, at a cost of some points of nDCG on passages of many thoughts.
+    """
+    texts, owners = [], []
+    for position, entry in enumerate(entries):
+        for shown in entry.shown.values():
+            for spans in parts(shown.text):
+                texts.append(shown.under_headings(shown.text[spans[0][0] : spans[-1][1]]))
+                owners.append(position)
+    if len(texts) <= EXACT_UP_TO:
+        return texts, owners
+    whole = [(s.indexed, n) for n, entry in enumerate(entries) for s in entry.shown.values()]
+    return [text for text, _ in whole], [position for _, position in whole]
 
 
 def _terms(entry: Entry) -> Terms:

@@ -1,7 +1,8 @@
 """Indexes on disk: each version a folder that never changes, one pointer to the one that counts.
 
     FOLDER/current                     the name of the version that is served
-    FOLDER/VERSION/index.json, entries.sqlite3, lexical.*, dense.*, filters.npz, topics.*, wholes/
+    FOLDER/VERSION/index.json, entries.sqlite3, lexical.*, dense.*, filters.npz, topics.*, wholes/,
+                                       asked.*
 
 A version is built in a folder of its own and renamed when it is complete; then the pointer is
 replaced, which no reader can see halfway. Whatever stops a build leaves what was served before.
@@ -23,6 +24,7 @@ from zipfile import BadZipFile
 
 from knowledge_base.embedder import Embedder
 from knowledge_base.lexicon.findings import lexicon
+from knowledge_base.search.asked import Asked
 from knowledge_base.search.dense import DenseIndex
 from knowledge_base.search.entry import Entry, Kind, loaded
 from knowledge_base.search.filters import FilterTable
@@ -30,7 +32,7 @@ from knowledge_base.search.index import Entries, KnowledgeIndex
 from knowledge_base.search.lexical import LexicalIndex
 from knowledge_base.search.surroundings import Topics, Wholes
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the files change: an older index is then built anew, not misread."""
 KEPT = 3
 """Versions that stay on disk, the served one among them."""
@@ -162,6 +164,7 @@ def open_index(folder: Path, embedder: Embedder, embedder_name: str) -> Knowledg
             FilterTable.load(place),
             Topics.load(place, vocabulary),
             Wholes.load(place),
+            Asked.load(place),
             embedder,
             vocabulary,
             version,

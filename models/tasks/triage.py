@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge_base.cards import Card, cards
+from knowledge_base.cards import Card, cards, cards_version
 from knowledge_base.language import Language
 from knowledge_base.lexicon.departments import taxonomy
 from knowledge_base.lexicon.findings import COMPLAINTS, Lexicon, lexicon
-from knowledge_base.rules.conditions import finding_truth
 from knowledge_base.rules.facts import Observation
-from knowledge_base.rules.ruleset import Rule, RuleSet, Verdict, rules
+from knowledge_base.rules.ruleset import RuleSet, Verdict, rules
 from knowledge_base.rules.scale import dispositions
 from models.backends import Tensors
 from models.repository import ModelEntry
 from models.tasks.department import DepartmentTask
 from models.tasks.urgency import UrgencyTask
 from models.triage.advice import advise, choose_cards
+from models.triage.basis import basis_of, named_passages, rule_result
 from models.triage.case import Case, CaseReader
 from models.triage.conversation import asked
+from models.triage.grounds import Grounds
 from models.triage.interview import Interview, Situation, in_mental_distress
 from models.triage.learned import Thresholds, hear
 from models.triage.model_inputs import department_request, unasked_words
@@ -37,7 +38,6 @@ from models.triage.result import (
     QuestionResult,
     ReviewReason,
     ReviewResult,
-    RuleResult,
     TriageResult,
 )
 from models.triage.routing import route, routing
@@ -79,6 +79,12 @@ class TriageTask:
         self._lexicon = terms or lexicon()
         self._rules = rule_set or rules()
         self._cards = cards() if guideline_cards is None else guideline_cards
+        self._content = {
+            "rules": self._rules.version,
+            "lexicon": self._lexicon.version,
+            "cards": cards_version(self._cards),
+        }
+        self._grounds = Grounds(self._cards, self._lexicon, self._rules)
         self._reader = CaseReader(self._lexicon, rule_set=self._rules)
         self._interview = Interview(self._rules, self._lexicon)
         self._department = DepartmentTask(department.manifest, department.folder)
@@ -153,7 +159,9 @@ class TriageTask:
             case.facts,
         )
         crisis = any(rule.crisis for rule in verdict.fired)
-        red = tuple(self._rule(r, case) for r in verdict.fired if r.disposition < ROUTINE)
+        fired = [rule_result(r, case, self._grounds) for r in verdict.fired]
+        basis = basis_of(request.level, fired, case, chosen, self._grounds)
+        advice = advise(case, verdict, request.level, chosen, self._lexicon, language)
         scale = dispositions()[request.level]
         reasons = _review_reasons(request, crisis, unsure)
         question = self._interview.next(
@@ -163,22 +171,27 @@ class TriageTask:
             label=AI_LABEL,
             language=language,
             disposition=DispositionResult(
-                level=scale.level, code=scale.code, name=scale.name, action=scale.action
+                level=scale.level,
+                code=scale.code,
+                name=scale.name,
+                action=scale.action,
+                basis=basis,
             ),
             crisis=crisis,
             departments=ranked,
             department_unsure=unsure,
-            red_flags=red,
-            basis=tuple(self._rule(r, case) for r in verdict.fired if r.disposition >= ROUTINE),
+            red_flags=tuple(r for r in fired if r.disposition < ROUTINE),
+            basis=tuple(r for r in fired if r.disposition >= ROUTINE),
             findings=tuple(finding_results(case, self._lexicon)),
             values=tuple(value_results(case)),
             contradictions=tuple(sorted(case.contradictions)),
             missing=_missing(case),
             next_question=None if question is None else _asked(question, case),
-            advice=advise(case, verdict, request.level, chosen, self._lexicon, language),
+            advice=advice,
+            passages=named_passages(fired, basis, advice, self._grounds, language),
             review=ReviewResult(required=bool(reasons), reasons=reasons),
             models={name: self._versions[name] for name in outputs},
-            versions={"rules": self._rules.version, "lexicon": self._lexicon.version},
+            versions=self._content,
         )
 
     def _departments(
@@ -210,24 +223,6 @@ class TriageTask:
             )
             for code, p in ranked
         ), unsure
-
-    def _rule(self, rule: Rule, case: Case) -> RuleResult:
-        return RuleResult(
-            id=rule.id,
-            version=rule.text.version,
-            topic=rule.text.topic,
-            disposition=rule.disposition,
-            rationale=rule.text.rationale,
-            advice=rule.text.advice,
-            card=rule.text.card,
-            findings=tuple(
-                code
-                for code in sorted(rule.condition.findings())
-                if finding_truth(case.facts, code) is True or code in case.facts.history
-            ),
-            sources=rule.sources,
-            checked=rule.text.checked,
-        )
 
 
 def _review_reasons(judged: Judged, crisis: bool, unsure: bool) -> tuple[ReviewReason, ...]:

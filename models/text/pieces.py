@@ -66,3 +66,12 @@ def head_and_tail(ids: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
         return ids
     tail = longest // 3
     return np.concatenate([ids[: longest - tail], ids[-tail:]])
+
+
+def joined(
+    first: NDArray[np.int64], second: NDArray[np.int64], stop: int, first_longest: int, longest: int
+) -> NDArray[np.int64]:
+    """Two texts as one row: the first, `stop`, the second without its START; both cut to fit."""
+    head = head_and_tail(first, first_longest)
+    rest = second[1 : longest - len(head)]
+    return np.concatenate([head, [stop], rest]).astype(np.int64)

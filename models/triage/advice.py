@@ -62,7 +62,9 @@ def come_back(
     listed: list[Advice] = [a for a in net.levels[level] if a.signs in (None, signs)]
     if level > _EMERGENCY:
         listed += [x for x in net.limits if x.concerns(facts)]
-    return tuple(CitedAdvice(text=a.text[language], sources=a.sources) for a in listed)
+    return tuple(
+        CitedAdvice(text=a.text[language], sources=a.sources, passage=a.passage) for a in listed
+    )
 
 
 def choose_cards(

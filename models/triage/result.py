@@ -6,11 +6,12 @@ of the request where they are passages.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from knowledge_base.cards import CardSource, Section
+from knowledge_base.cards import FOR_PATIENTS, CardSource, Section
 from knowledge_base.language import Bilingual, Language
 from knowledge_base.lexicon.grammar import Side
 from knowledge_base.rules.facts import Status
@@ -25,19 +26,39 @@ AI_LABEL: Bilingual = {
 }
 
 ReviewReason = Literal["crisis", "not_understood", "low_confidence"]
+DecidedBy = Literal["red_flag", "rule", "learned_model", "caution", "no_rule", "not_understood"]
+"""What set the level: a red flag; a routine or self-care rule; the learned urgency; caution over
+what such a rule does not cover; that no rule fired; that the complaint was not understood."""
+NoPassage = Literal["no_card", "learned_model", "not_understood", "for_clinicians"]
+"""Why a level has no passage: no card speaks of it, only the learned urgency heard it, the
+complaint was not understood, or what supports it is written for clinicians and a patient reads."""
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class DispositionBasis(_Frozen):
+    """What a level rests on: what decided it, and the ids of passages that say so, or why none."""
+
+    decided_by: DecidedBy
+    rule: str | None
+    passages: tuple[str, ...]
+    none_because: NoPassage | None
+
+
 class DispositionResult(_Frozen):
-    """The urgency: level 1 (ambulance) to 5 (self-care), its name and what to do."""
+    """The urgency: level 1 (ambulance) to 5 (self-care), its name and what to do.
+
+    `basis` is None in acuity, which has its own `decided_by`, and in records made before it was
+    kept.
+    """
 
     level: int
     code: str
     name: Bilingual
     action: Bilingual
+    basis: DispositionBasis | None = None
 
 
 class DepartmentResult(_Frozen):
@@ -50,7 +71,10 @@ class DepartmentResult(_Frozen):
 
 
 class RuleResult(_Frozen):
-    """A rule that fired, with the findings that it looked at and found."""
+    """A rule that fired, with the findings that it looked at and found.
+
+    `passages`: ids of the cards' bullets that support it, the best first; empty where none does.
+    """
 
     id: str
     version: int
@@ -62,6 +86,7 @@ class RuleResult(_Frozen):
     findings: tuple[str, ...]
     sources: tuple[Source, ...]
     checked: bool
+    passages: tuple[str, ...] = ()
 
 
 class FindingResult(_Frozen):
@@ -137,10 +162,14 @@ class CitedPassage(_Frozen):
 
 
 class CitedAdvice(_Frozen):
-    """One sentence in the language of the answer, with the documents behind it."""
+    """One sentence in the language of the answer, with the documents behind it.
+
+    `passage`: the id of the passage that says it, where a card does.
+    """
 
     text: str
     sources: tuple[Source, ...]
+    passage: str | None = None
 
 
 class AdviceResult(_Frozen):
@@ -165,7 +194,10 @@ class ReviewResult(_Frozen):
 
 
 class TriageResult(_Frozen):
-    """One triage answer. `status` is always preliminary here: signing is the review's work."""
+    """One triage answer. `status` is always preliminary here: signing is the review's work.
+
+    `passages` holds every passage that a rule, the level or a sentence names by its id, once each.
+    """
 
     label: Bilingual
     status: Literal["preliminary"] = "preliminary"
@@ -182,6 +214,42 @@ class TriageResult(_Frozen):
     missing: tuple[str, ...]
     next_question: QuestionResult | None
     advice: AdviceResult
+    passages: tuple[CitedPassage, ...] = ()
     review: ReviewResult
     models: dict[str, int]
     versions: dict[str, str]
+
+    def named(self, ids: Iterable[str]) -> tuple[CitedPassage, ...]:
+        """The passages behind ids that this answer names, in their order."""
+        table = {p.id: p for p in self.passages}
+        return tuple(table[i] for i in ids if i in table)
+
+    def for_patients(self) -> TriageResult:
+        """The answer without what is written for clinicians: passages of their sections."""
+        hidden = {p.id for p in self.passages if p.section not in FOR_PATIENTS}
+        if not hidden:
+            return self
+
+        def shown(ids: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(i for i in ids if i not in hidden)
+
+        def open_rules(rules: tuple[RuleResult, ...]) -> tuple[RuleResult, ...]:
+            return tuple(r.model_copy(update={"passages": shown(r.passages)}) for r in rules)
+
+        basis = self.disposition.basis
+        if basis is not None:
+            left = shown(basis.passages)
+            basis = basis.model_copy(
+                update={
+                    "passages": left,
+                    "none_because": basis.none_because or (None if left else "for_clinicians"),
+                }
+            )
+        return self.model_copy(
+            update={
+                "disposition": self.disposition.model_copy(update={"basis": basis}),
+                "red_flags": open_rules(self.red_flags),
+                "basis": open_rules(self.basis),
+                "passages": tuple(p for p in self.passages if p.id not in hidden),
+            }
+        )

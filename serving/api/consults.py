@@ -132,7 +132,7 @@ def _answer(reply: Reply) -> TurnAnswer:
         status=reply.consult.status.value,
         question=reply.question,
         explanation=reply.explanation,
-        result=reply.triaged.result,
+        result=reply.triaged.result.for_patients(),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
-from knowledge_base.cards import SECTION_NAMES, CardSource, cards
+from knowledge_base.cards import FOR_PATIENTS, SECTION_NAMES, CardSource, cards
 from knowledge_base.language import Bilingual, Language
 from knowledge_base.lexicon.departments import taxonomy
 from knowledge_base.library.origin import licences
@@ -17,6 +17,7 @@ from knowledge_base.search.filters import Filters
 from knowledge_base.search.index import SearchHit
 from models.text.normalise import language_of
 from serving.errors import InvalidInput, NotFound
+from serving.knowledge import reader_of
 from serving.security import allow, services_of
 from serving.users import Permission, User
 
@@ -77,7 +78,7 @@ class CardAnswer(BaseModel):
 @router.get("/v1/knowledge/search")
 async def search(
     request: Request,
-    _user: Reader,
+    user: Reader,
     q: Annotated[str, Query(max_length=500, description="Words or a question")],
     language: Annotated[Language | None, Query(description="Language of the passages")] = None,
     audience: Annotated[
@@ -100,8 +101,7 @@ async def search(
     query = q.strip()
     if not query:
         raise InvalidInput("the query is empty")
-    if department is not None and department not in taxonomy().departments:
-        raise InvalidInput("department: no such code")
+    check_department(department)
     if licence is not None and licence not in licences():
         raise InvalidInput("licence: no such code")
     wanted: Language = language or ("en" if language_of(query) == "en" else "zh")
@@ -111,11 +111,17 @@ async def search(
         query,
         k=k,
         language=wanted,
-        filters=Filters(audience, department, since, licence, grade, kind),
+        filters=Filters(reader_of(user) or audience, department, since, licence, grade, kind),
     )
     return SearchAnswer(
         query=query, language=wanted, version=index.version, hits=[_hit(hit) for hit in found]
     )
+
+
+def check_department(code: str | None) -> None:
+    """Raise InvalidInput for a code that the taxonomy lacks."""
+    if code is not None and code not in taxonomy().departments:
+        raise InvalidInput("department: no such code")
 
 
 def _hit(hit: SearchHit) -> Hit:
@@ -145,9 +151,9 @@ def _hit(hit: SearchHit) -> Hit:
 
 @router.get("/v1/knowledge/cards/{card_id}")
 async def card(
-    card_id: str, _user: Reader, language: Annotated[Language, Query()] = "zh"
+    card_id: str, user: Reader, language: Annotated[Language, Query()] = "zh"
 ) -> CardAnswer:
-    """One guideline card, section by section."""
+    """One guideline card, section by section; to patients those that are written for them."""
     found = cards().get(card_id)
     if found is None:
         raise NotFound("no such card")
@@ -165,6 +171,7 @@ async def card(
                 ],
             }
             for section, names in SECTION_NAMES.items()
+            if reader_of(user) is None or section in FOR_PATIENTS
         ],
         sources=found.head.sources,
         checked=found.head.checked,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from models.triage.request import TriageRequest
 from models.triage.result import TriageResult
+from serving.knowledge import reader_of
 from serving.security import allow, services_of
 from serving.triaging import triage
 from serving.users import Permission, User
@@ -38,11 +39,14 @@ async def post_triage(
     response: Response,
     user: Annotated[User, Depends(allow(Permission.TRIAGE_WRITE))],
 ) -> TriageAnswer:
-    """Triage a complaint. The answer is preliminary advice and is recorded."""
+    """Triage a complaint. The answer is preliminary advice and is recorded.
+
+    A patients' program gets no passages of sections that are written for clinicians.
+    """
     done = await triage(services_of(request), body, user)
     timing_headers(response, done.queue_s, done.inference_s)
     return TriageAnswer(
         decision_id=done.record.id,
         review_task_id=done.record.review_task_id,
-        result=done.result,
+        result=done.result.for_patients() if reader_of(user) == "patient" else done.result,
     )

@@ -52,10 +52,11 @@ class ReasonLevel(Level):
 
 
 class Sample(_Strict):
-    """The random audit: a share of all decisions, drawn by hash."""
+    """The random audit: a share of all decisions but of the kinds `without`, drawn by hash."""
 
     rate: float = Field(ge=0, le=1)
     seed: str = Field(min_length=1)
+    without: frozenset[DecisionKind] = frozenset()
 
     def draws(self, decision_id: str) -> bool:
         """Whether the decision is in the sample: sha256 of seed and id, as a share of 2^64."""
@@ -104,7 +105,7 @@ class ReviewPolicy(_Strict):
             why.add(Reason.IMAGING)
         if disposition is not None and disposition <= self.high_urgency_up_to:
             why.add(Reason.HIGH_URGENCY)
-        if self.sample.draws(decision_id):
+        if kind not in self.sample.without and self.sample.draws(decision_id):
             why.add(Reason.RANDOM_SAMPLE)
         return self.level(why, disposition) if why else None
 

@@ -8,10 +8,7 @@ so is every sight of a patient's case; the worklist itself shows no patient data
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,8 +16,9 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from serving import audit, decisions, users
+from serving.cursors import read_cursor, write_cursor
 from serving.decisions import DecisionRecord
-from serving.errors import AlreadyLeased, FieldError, InvalidInput, LeaseLost, NotFound
+from serving.errors import AlreadyLeased, LeaseLost, NotFound
 from serving.reviews import tasks
 from serving.reviews.machine import CLOSED, Move, after
 from serving.reviews.signatures import Signature, signature_of
@@ -89,7 +87,7 @@ def worklist(
     limit = max(1, min(limit, PAGE_LIMIT))
     query = tasks.select_tasks().where(*_conditions(filters, now)).order_by(*_ORDER)
     if cursor is not None:
-        priority, due_at, task_id = _read_cursor(cursor)
+        priority, due_at, task_id = read_cursor(cursor, _place)
         query = query.where(
             or_(
                 ReviewTaskRow.priority > priority,
@@ -105,7 +103,8 @@ def worklist(
     with db.read() as session:
         rows = session.scalars(query.limit(limit + 1)).all()
         page = tuple(tasks.view(row, now) for row in rows[:limit])
-    return Page(page, _write_cursor(page[-1]) if len(rows) > limit else None)
+    more = len(rows) > limit
+    return Page(page, write_cursor(*_place_of(page[-1])) if more else None)
 
 
 def claim(db: Database, task_id: str, reader: User, *, lease_for: timedelta = LEASE) -> Lease:
@@ -282,17 +281,13 @@ def _audit(session: Session, row: ReviewTaskRow, move: Move, now: datetime, acto
     )
 
 
-def _write_cursor(task: ReviewTask) -> str:
-    words = json.dumps([task.priority, task.due_at.isoformat(), task.id])
-    return base64.urlsafe_b64encode(words.encode("ascii")).decode("ascii")
+def _place_of(task: ReviewTask) -> tuple[int, str, str]:
+    return task.priority, task.due_at.isoformat(), task.id
 
 
-def _read_cursor(cursor: str) -> tuple[int, datetime, str]:
-    try:
-        priority, due_at, task_id = json.loads(base64.urlsafe_b64decode(cursor))
-        moment = datetime.fromisoformat(due_at)
-        if moment.tzinfo is None:
-            raise ValueError("naive")
-        return int(priority), moment, str(task_id)
-    except (ValueError, TypeError, OverflowError, binascii.Error):
-        raise InvalidInput(errors=[FieldError("/cursor", "not a cursor of this list")]) from None
+def _place(parts: Sequence[str | int]) -> tuple[int, datetime, str]:
+    priority, due_at, task_id = parts
+    moment = datetime.fromisoformat(str(due_at))
+    if moment.tzinfo is None:
+        raise ValueError("naive")
+    return int(priority), moment, str(task_id)

@@ -126,9 +126,11 @@ def _close(
 
 def _check_kind(kind: DecisionKind, correction: Correction) -> None:
     """A label corrects an image, a disposition or a department a triage, and nothing else."""
-    imaging = kind is DecisionKind.IMAGING
+    label = correction.label is not None
     triage_parts = correction.disposition is not None or correction.departments is not None
-    if (imaging and triage_parts) or (not imaging and correction.label is not None):
+    takes_label = kind is DecisionKind.IMAGING
+    takes_parts = kind not in (DecisionKind.IMAGING, DecisionKind.KNOWLEDGE)
+    if (label and not takes_label) or (triage_parts and not takes_parts):
         raise InvalidInput("the correction does not fit this kind of decision")
 
 

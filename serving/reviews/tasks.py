@@ -128,15 +128,22 @@ def enqueue(
     return task_id
 
 
-def request_review(db: Database, decision_id: str, request: ReviewRequest, *, actor: str) -> str:
+def request_review(
+    db: Database,
+    decision_id: str,
+    request: ReviewRequest,
+    *,
+    actor: str,
+    within: Session | None = None,
+) -> str:
     """Ask for a review of a recorded decision, for example after a complaint.
 
-    Returns the task's id. A task that is open or leased gains the reasons and, where they are
-    more urgent, the priority and the due time. Raises NotFound, or AlreadySigned when the
-    decision has its signature.
+    `within` joins the caller's transaction. Returns the task's id. A task that is open or leased
+    gains the reasons and, where they are more urgent, the priority and the due time. Raises
+    NotFound, or AlreadySigned when the decision has its signature.
     """
     at = db.clock.now()
-    with db.write() as session:
+    with db.write(within) as session:
         decision = session.get(DecisionRow, decision_id, with_for_update=True)
         if decision is None:
             raise NotFound("no such decision")

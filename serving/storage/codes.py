@@ -22,6 +22,7 @@ class DecisionKind(StrEnum):
     ORDER = "order"
     MATCH = "match"
     ACUITY = "acuity"
+    KNOWLEDGE = "knowledge"
 
 
 class DecisionStatus(StrEnum):
@@ -125,3 +126,27 @@ class RefusalReason(StrEnum):
     DOCTOR_UNAVAILABLE = "doctor_unavailable"
     NO_LONGER_NEEDED = "no_longer_needed"
     OTHER = "other"
+
+
+class Verdict(StrEnum):
+    """What a reader says of an answer from the knowledge base. All but `helpful` are complaints."""
+
+    WRONG = "wrong"
+    INCOMPLETE = "incomplete"
+    OUTDATED = "outdated"
+    NOT_SUPPORTED = "not_supported"
+    HELPFUL = "helpful"
+
+
+class ProposalState(StrEnum):
+    """Where a proposed wording stands.
+
+    Only the first three are stored. The others follow from what the card says now: `outdated` when
+    the passage has changed since, `applied` when it reads as an accepted proposal wanted it.
+    """
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    OUTDATED = "outdated"
+    APPLIED = "applied"

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from serving.storage.canonical import Json
@@ -21,11 +30,13 @@ from serving.storage.codes import (
     MatchOutcome,
     Outcome,
     OverrideReason,
+    ProposalState,
     Reason,
     RefusalReason,
     Role,
     StopReason,
     TaskState,
+    Verdict,
 )
 from serving.storage.types import BIG, EXACT_JSON, UtcDateTime, coded
 
@@ -342,3 +353,41 @@ class BatchItemRow(Base):
     )
     problem: Mapped[dict[str, Json] | None] = mapped_column(JSON(none_as_null=True))
     at: Mapped[datetime]
+
+
+class AnswerFeedbackRow(Base):
+    """What a reader says of an answer from the knowledge base: one of each verdict per reader."""
+
+    __tablename__ = "answer_feedback"
+    __table_args__ = (UniqueConstraint("decision_id", "user_id", "verdict"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    verdict: Mapped[Verdict] = mapped_column(coded(Verdict))
+    comment: Mapped[str | None] = mapped_column(Text)
+    passages: Mapped[list[str]] = mapped_column(EXACT_JSON)
+    at: Mapped[datetime]
+
+
+class ProposalRow(Base):
+    """A proposed wording of a card's passage in one language, and what became of it.
+
+    `before` is the text as it stood when it was proposed; `state` one of the three stored ones.
+    """
+
+    __tablename__ = "knowledge_proposals"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    passage: Mapped[str] = mapped_column(String(128), index=True)
+    language: Mapped[str] = mapped_column(String(2))
+    before: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    why: Mapped[str] = mapped_column(Text)
+    source: Mapped[dict[str, Json] | None] = mapped_column(JSON(none_as_null=True))
+    proposer_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    proposed_at: Mapped[datetime]
+    state: Mapped[ProposalState] = mapped_column(coded(ProposalState), index=True)
+    decider_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None]
+    comment: Mapped[str | None] = mapped_column(Text)

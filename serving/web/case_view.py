@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from knowledge_base.cards import cards
 from knowledge_base.language import Bilingual
 from knowledge_base.lexicon.findings import lexicon
 from models.imaging.opinion import ImagingResult
@@ -14,8 +15,11 @@ from models.matching.request import MatchRequest
 from models.triage.acuity_request import AcuityRequest
 from models.triage.acuity_result import AcuityResult
 from models.triage.request import TriageRequest
-from models.triage.result import FindingResult, TriageResult
+from models.triage.result import CitedPassage, FindingResult, TriageResult
+from serving.curation import feedback
+from serving.curation.feedback import Feedback
 from serving.decisions import DecisionRecord
+from serving.knowledge_answers import KnowledgeAnswer, Question
 from serving.matching import MatchAnswer
 from serving.services import Services
 from serving.storage.codes import DecisionKind
@@ -24,7 +28,10 @@ from serving.web.evidence import MARKS, Mark, Segment, mark_of, marked
 
 @dataclass(frozen=True)
 class TriageView:
-    """A triage decision: the words with their evidence, and everything that was concluded."""
+    """A triage decision: the words with their evidence, and everything that was concluded.
+
+    passages: all that the answer cites, each once; titles: of their cards, in both languages.
+    """
 
     request: TriageRequest
     result: TriageResult
@@ -34,6 +41,8 @@ class TriageView:
     answers: list[tuple[Bilingual, str]]
     contradictions: list[Bilingual]
     vitals: Mapping[str, float]
+    passages: tuple[CitedPassage, ...]
+    titles: Mapping[str, Bilingual]
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,15 @@ class MatchView:
 
     request: MatchRequest
     result: MatchAnswer
+
+
+@dataclass(frozen=True)
+class KnowledgeView:
+    """An answer from the knowledge base: what was asked and how, the answer, what readers say."""
+
+    request: Question
+    result: KnowledgeAnswer
+    feedback: list[Feedback]
 
 
 @dataclass(frozen=True)
@@ -98,6 +116,7 @@ def triage_view(decision: DecisionRecord) -> TriageView:
     listed: dict[tuple[str, Mark], FindingResult] = {}
     for finding in result.findings:
         listed.setdefault((finding.code, mark_of(finding)), finding)
+    cited = (*result.passages, *result.advice.watch_for, *result.advice.self_care)
     found = [(finding, mark) for (_, mark), finding in listed.items()]
     found.sort(key=lambda pair: MARKS.index(pair[1]))
     return TriageView(
@@ -109,7 +128,15 @@ def triage_view(decision: DecisionRecord) -> TriageView:
         answers=[(name_of(code), status) for code, status in request.answers.items()],
         contradictions=[name_of(code) for code in result.contradictions],
         vitals=request.vitals.numbers(),
+        passages=tuple({p.id: p for p in cited}.values()),
+        titles={p.card: _title(p) for p in cited},
     )
+
+
+def _title(passage: CitedPassage) -> Bilingual:
+    """The title of a passage's card; as it was cited where the card is gone since."""
+    card = cards().get(passage.card)
+    return {"zh": passage.title, "en": passage.title} if card is None else card.head.title
 
 
 def acuity_view(decision: DecisionRecord) -> AcuityView:
@@ -129,6 +156,15 @@ def match_view(decision: DecisionRecord) -> MatchView:
     """A match as its page shows it."""
     return MatchView(
         MatchRequest.model_validate(decision.input), MatchAnswer.model_validate(decision.result)
+    )
+
+
+def knowledge_view(services: Services, decision: DecisionRecord) -> KnowledgeView:
+    """An answer from the knowledge base as its page shows it."""
+    return KnowledgeView(
+        Question.model_validate(decision.input),
+        KnowledgeAnswer.model_validate(decision.result),
+        feedback.on_decision(services.db, decision.id),
     )
 
 
@@ -175,7 +211,7 @@ def _names(manifest: Manifest | None, result: ImagingResult) -> dict[str, Biling
 
 def view_of(
     services: Services, decision: DecisionRecord
-) -> TriageView | AcuityView | MatchView | ImagingView | None:
+) -> TriageView | AcuityView | MatchView | ImagingView | KnowledgeView | None:
     """The view for the decision's kind; None for kinds without a page of their own."""
     match decision.kind:
         case DecisionKind.TRIAGE:
@@ -186,6 +222,8 @@ def view_of(
             return match_view(decision)
         case DecisionKind.IMAGING:
             return imaging_view(services, decision)
+        case DecisionKind.KNOWLEDGE:
+            return knowledge_view(services, decision)
         case _:
             return None
 

@@ -42,6 +42,14 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Why:
+    """One reason for the urgency, with the passages of cards that support it."""
+
+    text: Bilingual
+    passages: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """The server's turn. `number` counts answers from 1 and names the page's anchor.
 
@@ -57,7 +65,7 @@ class Answer:
     now: Bilingual
     crisis: bool
     understood: bool
-    reasons: tuple[Bilingual, ...]
+    reasons: tuple[Why, ...]
     departments: tuple[Mapping[str, Bilingual], ...]
     department_unsure: bool
     watch_for: tuple[Mapping[str, Any], ...]
@@ -140,7 +148,9 @@ def _answer(turn: Mapping[str, Any], number: int, before: Mapping[str, Any] | No
         now=advice["now"],
         crisis=turn["crisis"],
         understood=turn["understood"],
-        reasons=tuple(flag["rationale"] for flag in turn["red_flags"]),
+        reasons=tuple(
+            Why(flag["rationale"], tuple(flag.get("passages", ()))) for flag in turn["red_flags"]
+        ),
         departments=_departments(turn["departments"]),
         department_unsure=turn["department_unsure"],
         watch_for=tuple(advice["watch_for"]),

@@ -27,7 +27,9 @@ from serving.web.access import Member
 from serving.web.console_acuity import router as console_acuity
 from serving.web.console_cases import hold
 from serving.web.console_cases import router as cases
+from serving.web.console_knowledge import router as console_knowledge
 from serving.web.console_matches import router as console_matches
+from serving.web.console_proposals import router as console_proposals
 from serving.web.console_reference import router as reference
 from serving.web.console_studies import router as studies
 from serving.web.pages import PageRoute, go, is_htmx, keep, page
@@ -42,6 +44,7 @@ VIEWS = {
     "imaging": Filters(kinds=(DecisionKind.IMAGING,)),
     "acuity": Filters(kinds=(DecisionKind.ACUITY,)),
     "match": Filters(kinds=(DecisionKind.MATCH,)),
+    "knowledge": Filters(kinds=(DecisionKind.KNOWLEDGE,)),
     "overdue": Filters(overdue_only=True),
     "done": Filters(states=(TaskState.SIGNED, TaskState.OVERRIDDEN)),
 }
@@ -163,5 +166,13 @@ def _next(wish: str | None) -> str:
     return wish
 
 
-for _part in (cases, studies, console_acuity, console_matches, reference):
+for _part in (
+    cases,
+    studies,
+    console_acuity,
+    console_matches,
+    console_knowledge,
+    console_proposals,
+    reference,
+):
     router.include_router(_part)

@@ -1,4 +1,4 @@
-"""What the answers rest on: knowledge search, the hosted models, the audit trail."""
+"""What the answers rest on: the hosted models, the audit trail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from knowledge_base.search.index import SearchHit
 from models.manifest import Manifest, Metric
 from models.repository import ModelEntry
 from serving import audit, users
@@ -17,31 +16,13 @@ from serving.security import services_of
 from serving.storage.database import Database
 from serving.users import Permission
 from serving.web import access
-from serving.web.pages import PageRoute, page, preferences
+from serving.web.pages import PageRoute, page
 
 Table: TypeAlias = tuple[str | None, Mapping[str, Mapping[str, Metric]]]
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-LONGEST_QUERY = 200
-HITS = 12
 EVENTS = 100
-
-
-@router.get("/console/knowledge")
-async def knowledge(request: Request) -> Response:
-    """Search cards and library."""
-    member = await access.reader(request, Permission.KNOWLEDGE_READ)
-    query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-    hits: list[SearchHit] = []
-    if query:
-        hits = await asyncio.to_thread(
-            services_of(request).knowledge.index.search,
-            query,
-            k=HITS,
-            language=preferences(request).language,
-        )
-    return page(request, "console/knowledge.html", member=member, query=query, hits=hits)
 
 
 @router.get("/console/models")

@@ -18,11 +18,12 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from knowledge_base.language import Language
+from knowledge_base.library.origin import licences
 from serving.api.problems import Problems
 from serving.errors import FenzhenError, Unauthenticated
 from serving.middleware import TooLarge
 from serving.security import services_of
-from serving.web import static, wording
+from serving.web import places, static, wording
 from serving.web.finding_words import finding_details
 from serving.web.strings import strings, translator
 
@@ -68,8 +69,16 @@ def environment() -> Environment:
         "percent": wording.percent,
         "number": wording.number,
         "details": finding_details,
+        "anchor": places.anchor,
+        "passage_address": places.passage_address,
+        "document_address": places.document_address,
     }
-    found.globals |= {"static_url": static.url, "translator": translator, "strings": strings()}
+    found.globals |= {
+        "static_url": static.url,
+        "translator": translator,
+        "strings": strings(),
+        "licences": licences(),
+    }
     return found
 
 

@@ -14,6 +14,8 @@ from knowledge_base.cards import FOR_PATIENTS, cards
 from knowledge_base.search.entry import card_entries
 from knowledge_base.search.filters import Filters
 from knowledge_base.search.index import (
+    AROUND_WEIGHT,
+    ASKED_WEIGHT,
     DENSE_WEIGHT,
     WHOLE_WEIGHT,
     KnowledgeIndex,
@@ -39,7 +41,8 @@ def test_hits_are_ordered_by_score_and_carry_their_ranks(index: KnowledgeIndex) 
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
     assert hits[0].entry.document == "chest-pain"
     assert hits[0].lexical_rank is not None
-    assert 1 < hits[0].score <= 1 + WHOLE_WEIGHT + DENSE_WEIGHT
+    most = 1 + WHOLE_WEIGHT + DENSE_WEIGHT + ASKED_WEIGHT + AROUND_WEIGHT
+    assert 1 < hits[0].score <= most
 
 
 def test_the_same_question_gives_the_same_passages_in_either_language(

@@ -16,7 +16,7 @@ from knowledge_base.search import versions
 from knowledge_base.search.entry import Entry, card_entries, document_entries, loaded
 from knowledge_base.search.filters import Filters
 from knowledge_base.search.index import KnowledgeIndex
-from knowledge_base.search.versions import NoIndex, current, open_index, publish, serve
+from knowledge_base.search.versions import FORMAT, NoIndex, current, open_index, publish, serve
 from tests.knowledge_base.embedders import HashedTokens
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -129,7 +129,7 @@ def test_an_index_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path)
     with pytest.raises(NoIndex, match="built with hashed@1"):
         open_index(tmp_path, HashedTokens(), "other@2")
     kept = tmp_path / about.version / "index.json"
-    kept.write_text(kept.read_text().replace('"format": 1', '"format": 0'))
+    kept.write_text(kept.read_text().replace(f'"format": {FORMAT}', '"format": 0'))
     with pytest.raises(NoIndex, match="format"):
         opened(tmp_path)
     kept.write_text("{")

@@ -70,3 +70,35 @@ def test_names_and_titles_from_elsewhere_are_shown_as_they_are(tmp_path: Path) -
     shown = run("documents")
     assert "guides/[red]a[/].md" in shown
     assert "[bold]Cough[/]" in shown
+
+
+def test_exported_cards_can_be_ingested(tmp_path: Path) -> None:
+    folder = tmp_path / "cards"
+    two = ("--card", "chest-pain", "--card", "fever-in-adults")
+    told = last(run("export", str(folder), "--format", "docx", "--language", "zh", *two, "--json"))
+    assert told["files"] == ["chest-pain.zh.docx", "fever-in-adults.zh.docx"]
+    assert last(run("ingest", str(folder), "--json"))["taken"] == 2
+    listed = json.loads(run("documents", "--json").splitlines()[-1])
+    assert [(d["title"], d["licence"]) for d in listed] == [
+        ("成人胸痛", "own"), ("成人发热", "own"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--format", "odt"), "format is one of pdf, docx, html, md"),
+        (("--format", "md", "--language", "fr"), "language is zh or en"),
+        (("--format", "md", "--card", "[red]x"), "no card is called [red]x"),
+    ],
+)
+def test_an_export_that_cannot_be_is_said_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], why: str
+) -> None:
+    assert why in run("export", str(tmp_path / "cards"), *words, code=1)
+
+
+def test_an_export_onto_a_file_is_refused(tmp_path: Path) -> None:
+    place = write(tmp_path / "a.txt", "kept")
+    assert "a.txt" in run("export", str(place), "--format", "md", code=1)
+    assert place.read_text() == "kept"

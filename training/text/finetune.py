@@ -8,6 +8,7 @@ the encoder than for the head, and the moving average of the weights that is kep
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,14 +77,24 @@ class Pretrained:
         """The encoder's sizes."""
         return Shape(**torch.load(self.folder / WEIGHTS, weights_only=True)["shape"])
 
-    def encoder(self, dropout: float = 0.1) -> Encoder:
-        """A fresh copy with the pretrained weights."""
+    def encoder(self, dropout: float = 0.1, pairs: int | None = None) -> Encoder:
+        """A fresh copy with the pretrained weights.
+
+        `pairs`: buckets of piece pairs where fewer do, a divisor of the pretrained number; what
+        falls into one then is averaged. Raises ValueError for another number.
+        """
         stored = torch.load(self.folder / WEIGHTS, weights_only=True)
-        encoder = Encoder(Shape(**stored["shape"]), dropout)
-        prefix = "encoder."
-        encoder.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in stored["net"].items() if k.startswith(prefix)}
-        )
+        shape, prefix = Shape(**stored["shape"]), "encoder."
+        weights = {
+            k.removeprefix(prefix): v for k, v in stored["net"].items() if k.startswith(prefix)
+        }
+        if pairs is not None:
+            if shape.pairs % pairs:
+                raise ValueError(f"{pairs} is no divisor of {shape.pairs} pairs")
+            shape = dataclasses.replace(shape, pairs=pairs)
+            weights["pair.weight"] = weights["pair.weight"].view(-1, pairs, shape.width).mean(dim=0)
+        encoder = Encoder(shape, dropout)
+        encoder.load_state_dict(weights)
         return encoder
 
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import random
-import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.text.readers import list_of, rows, text_of
+from knowledge_base.cards import cards
+from knowledge_base.language import Language
+from knowledge_base.lexicon.findings import lexicon
+from knowledge_base.questions import questions
+from knowledge_base.search.entry import card_entries
+from training.text.readers import OWN_CARDS, OWN_QUESTIONS, OWN_TERMS, list_of, rows, text_of
 
-_SENTENCE = re.compile(r"[^。！？!?；;\n]+")
+_LANGUAGES: tuple[Language, ...] = ("zh", "en")
+_MOST_ANSWERS = 2
+"""Passages that a question is paired with: the first are the best."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two texts of one source; `key` decides on which side of the split the pair falls."""
+    """Two texts of one source; `key` decides on which side of the split the pair falls.
+
+    Without a key it is always learned.
+    """
 
     left: str
     right: str
@@ -26,7 +35,7 @@ class Pair:
     @property
     def held_out(self) -> bool:
         """True for about one key in twenty, for ever the same ones."""
-        return zlib.crc32(self.key.encode("utf-8")) % 20 == 0
+        return bool(self.key) and zlib.crc32(self.key.encode("utf-8")) % 20 == 0
 
 
 def hpo(data_dir: Path, limit: int | None) -> list[Pair]:
@@ -93,10 +102,54 @@ def similar(data_dir: Path, limit: int | None) -> list[Pair]:
     return found
 
 
+def asked(_data_dir: Path, limit: int | None) -> list[Pair]:
+    """A question beside our cards with the passages that answer it, in either language."""
+    shown = {e.id: e.shown for e in card_entries(cards().values())}
+    every = [question for listed in questions().values() for question in listed][:limit]
+    return [
+        Pair(question.text, shown[answer][language].indexed, OWN_QUESTIONS, question.text)
+        for question in every
+        for answer in question.answers[:_MOST_ANSWERS]
+        for language in _LANGUAGES
+    ]
+
+
+def bullets(_data_dir: Path, limit: int | None) -> list[Pair]:
+    """A passage of our cards in Chinese and in English."""
+    entries = list(card_entries(cards().values()))[:limit]
+    return [Pair(e.shown["zh"].indexed, e.shown["en"].indexed, OWN_CARDS, "") for e in entries]
+
+
+def terms(data_dir: Path, limit: int | None) -> list[Pair]:
+    """The names of a finding in both languages, and its Chinese names.
+
+    Findings that hpo_zh holds out are left out: its figure must not owe anything to our lexicon.
+    """
+    kept_back = {
+        name.lower()
+        for pair in hpo(data_dir, None)
+        if pair.held_out
+        for name in (pair.left, pair.right)
+    }
+    dice = random.Random(0)
+    found = []
+    for concept in list(lexicon().values())[:limit]:
+        zh, en = concept.names_zh, concept.names_en
+        if kept_back.intersection(name.lower() for name in (*zh, *en)):
+            continue
+        found += [Pair(name, dice.choice(en), OWN_TERMS, "") for name in zh]
+        found += [Pair(name, dice.choice(zh), OWN_TERMS, "") for name in en]
+        found += [Pair(name, zh[0], OWN_TERMS, "") for name in zh[1:]]
+    return found
+
+
 READERS: Mapping[str, Callable[[Path, int | None], list[Pair]]] = {
     "hpo": hpo,
     "medquad": medquad,
     "diseases": diseases,
     "consults": consults,
     "similar": similar,
+    "asked": asked,
+    "bullets": bullets,
+    "terms": terms,
 }

@@ -17,6 +17,14 @@ _SILENT = ("none stated",)
 
 Row = dict[str, object]
 
+OWN_QUESTIONS, OWN_CARDS, OWN_TERMS = "own_questions", "own_cards", "own_terms"
+_OWN = {
+    OWN_QUESTIONS: "knowledge_base/content/questions",
+    OWN_CARDS: "knowledge_base/content/cards",
+    OWN_TERMS: "knowledge_base/lexicon/findings",
+}
+"""Sets that are part of this project."""
+
 
 def path_of(data_dir: Path, name: str) -> Path:
     """The file of a set; raises FileNotFoundError that names what was looked for."""
@@ -60,6 +68,10 @@ def list_of(row: Row, field: str) -> list[str]:
 
 def training_set(data_dir: Path, name: str, used: int) -> TrainingSet:
     """How a manifest names a set, with the licence that the data's own manifest states."""
+    if name in _OWN:
+        return TrainingSet(
+            name=name, rows=used, licence="Apache-2.0", commercial_use="allowed", source=_OWN[name]
+        )
     listed = json.loads((data_dir / "text" / "manifest.json").read_text(encoding="utf-8"))
     entry = listed[path_of(data_dir, name).relative_to(data_dir / "text").as_posix()]
     stated = str(entry["licence"])

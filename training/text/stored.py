@@ -9,6 +9,7 @@ the learned urgency, its log-odds then move by .06 (their spread is 2.5).
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,10 +17,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.text.bag import Floats, quantise
-
+Floats = NDArray[np.float32]
 _GROUP = 32
 _SHARES = np.linspace(0.5, 1.0, 11)
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """`values` int8 [V, D] times `scale` float16 [V] stand for a float table [V, D]."""
+
+    values: NDArray[np.int8]
+    scale: NDArray[np.float16]
+
+
+def quantise(table: Floats) -> Quantised:
+    """Symmetric int8 per row: the row's largest magnitude becomes 127."""
+    peak = np.abs(table).max(axis=1)
+    # Scales under fp16's smallest normal number would lose precision; such rows are nothing.
+    scale = np.where(peak > 127 * 6.2e-5, peak / 127, 0).astype(np.float16)
+    divisor = np.where(scale > 0, scale, 1).astype(np.float32)[:, None]
+    values = np.clip(np.rint(table / divisor), -127, 127) * (scale > 0)[:, None]
+    return Quantised(values.astype(np.int8), scale)
 
 
 class StoredLinear(nn.Module):
@@ -53,12 +71,19 @@ class StoredEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids [...] to [..., width]."""
-        packed = self.get_buffer("packed")[ids].float()
-        high = torch.floor(packed / 16)
-        values = torch.cat([packed - 16 * high, high], dim=-1) - 8
-        scale = self.get_buffer("scale")[ids].float()
-        parts = values.view(*scale.shape, -1) * scale[..., None]
-        return parts.view(values.shape)
+        return _unpacked(self.get_buffer("packed")[ids], self.get_buffer("scale")[ids])
+
+    def whole(self) -> Tensor:
+        """Every row [V, width]: where more is looked up than the table holds."""
+        return _unpacked(self.get_buffer("packed"), self.get_buffer("scale"))
+
+
+def _unpacked(packed: Tensor, scale: Tensor) -> Tensor:
+    codes = packed.float()
+    high = torch.floor(codes / 16)
+    values = torch.cat([codes - 16 * high, high], dim=-1) - 8
+    parts = values.view(*scale.shape, -1) * scale.float()[..., None]
+    return parts.view(values.shape)
 
 
 def _four_bits(table: Floats) -> tuple[NDArray[np.int8], NDArray[np.float16]]:

@@ -25,18 +25,31 @@ from models.backends.onnx import OnnxBackend
 from models.manifest import Manifest, Metric, TensorSpec
 from models.text.ngrams import NgramFeaturiser
 from training.export import NETWORK, export_onnx, parity, write_artifact
-from training.text.bag import Floats, HashedBag, quantise
+from training.text.bag import HashedBag
 from training.text.pairs import READERS, Pair
 from training.text.readers import rows, text_of, training_set
 from training.text.retrieval import encode, ranks, recall, similarity_auc
+from training.text.stored import Floats
 
 SMOKE_ROWS = 200
+
+
+class Source(BaseModel):
+    """A source's share of the batches, and the temperature of its similarities.
+
+    Names of one thing are closer than a question and its answer, so they bear a softer target.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    share: float
+    temperature: float
 
 
 class EmbeddingConfig(BaseModel):
     """`training/configs/embedding.yaml`; each field's comment there says why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    version: int
     seed: int
     threads: int
     buckets: int
@@ -44,11 +57,12 @@ class EmbeddingConfig(BaseModel):
     max_characters: int
     longest_run: int
     features_per_text: int
-    sources: dict[str, float]
+    sources: dict[str, Source]
     batch: int
     steps: int
     learning_rate: float
-    temperature: float
+    dropped: float
+    spread: float
     title: dict[str, str]
 
 
@@ -92,35 +106,42 @@ def _sampled(bags: Bags, rows: NDArray[np.int64], most: int, rng: np.random.Gene
 
 
 def fit(
-    bags: Bags, members: Mapping[str, NDArray[np.int64]], config: EmbeddingConfig, steps: int
-) -> Floats:
+    bags: Bags, members: Mapping[str, NDArray[np.int64]], twins: NDArray[np.int64],
+    config: EmbeddingConfig, steps: int,
+) -> Floats:  # fmt: skip
     """The learned table [buckets, dimension].
 
     `bags` rows 2i and 2i + 1 are the two texts of pair i; `members` lists pairs by source.
+    Pairs of one number in `twins` [pairs] have the same right-hand text, which is then no negative.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     table = torch.nn.EmbeddingBag(config.buckets, config.dimension, mode="sum", sparse=True)
-    torch.nn.init.normal_(table.weight, std=config.dimension**-0.5)
+    torch.nn.init.normal_(table.weight, std=config.spread * config.dimension**-0.5)
     table.to(device)
     solver = torch.optim.Adagrad(table.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(solver, lambda s: max(0.05, 1 - s / steps))
     sources = [s for s in config.sources if len(members[s])]
-    share = np.array([config.sources[s] for s in sources])
+    share = np.array([config.sources[s].share for s in sources])
     with Progress() as progress:
         bar = progress.add_task("embedding", total=steps)
         for _ in range(steps):
-            rows = members[sources[rng.choice(len(sources), p=share / share.sum())]]
+            source = sources[rng.choice(len(sources), p=share / share.sum())]
+            rows = members[source]
             batch = rng.choice(rows, min(config.batch, len(rows)), replace=False)
             sides = []
             for side in (0, 1):
                 ids, weights, offsets = _sampled(
                     bags, 2 * batch + side, config.features_per_text, rng
                 )
+                weights = weights * (torch.rand(len(weights)) >= config.dropped)
                 summed = table(ids.to(device), offsets.to(device), weights.to(device))
                 sides.append(torch.nn.functional.normalize(summed, dim=1))
-            scores = sides[0] @ sides[1].T / config.temperature
+            scores = sides[0] @ sides[1].T / config.sources[source].temperature
+            alike = twins[batch][:, None] == twins[batch][None]
+            np.fill_diagonal(alike, val=False)
+            scores = scores.masked_fill(torch.from_numpy(alike).to(device), -torch.inf)
             target = torch.arange(len(batch), device=device)
             loss = torch.nn.functional.cross_entropy(scores, target)
             loss = (loss + torch.nn.functional.cross_entropy(scores.T, target)) / 2
@@ -143,17 +164,19 @@ def _measure(
         queries = [i for i, pair in enumerate(found) if pair.held_out]
         if not queries:
             continue
+        places: dict[str, int] = {}  # several pairs may share a right-hand text
+        wanted = [places.setdefault(pair.right, len(places)) for pair in found]
         left = encode(backend, featuriser.tensors, [found[i].left for i in queries], "embedding")
-        right = encode(backend, featuriser.tensors, [p.right for p in found], "embedding")
-        there = ranks(left, right, np.array(queries))
+        right = encode(backend, featuriser.tensors, list(places), "embedding")
+        there = ranks(left, right, np.array([wanted[i] for i in queries]))
         metrics[source] = {"recall_at_1": recall(there, 1), "recall_at_10": recall(there, 10)}
         if source == "hpo":
-            back = ranks(right[queries], encode(
+            back = ranks(right[[wanted[i] for i in queries]], encode(
                 backend, featuriser.tensors, [p.left for p in found], "embedding"
             ), np.array(queries))  # fmt: skip
             metrics[source]["recall_at_10_en_to_zh"] = recall(back, 10)
         metrics[source]["queries"] = Metric(value=len(queries))
-        metrics[source]["candidates"] = Metric(value=len(found))
+        metrics[source]["candidates"] = Metric(value=len(places))
     judged = list(rows(data_dir, "cblue/CHIP-STS.dev", limit))
     sides = [
         encode(backend, featuriser.tensors, [text_of(r, side) for r in judged], "embedding")
@@ -208,14 +231,13 @@ def train(
     for name, found in kept.items():
         members[name] = np.arange(begin, begin + len(found))
         begin += len(found)
-    table = fit(weighted, members, config, 5 if smoke else config.steps)
+    numbers: dict[str, int] = {}
+    twins = np.array([numbers.setdefault(pair.right, len(numbers)) for pair in flat])
+    table = fit(weighted, members, twins, config, 5 if smoke else config.steps)
     table[0] = 0.0
 
     out_dir.mkdir(parents=True, exist_ok=True)
-    net = HashedBag(
-        quantise(table), idf, np.zeros(config.dimension, dtype=np.float32),
-        unit_output=True,
-    )  # fmt: skip
+    net = HashedBag(table, idf)
     example = {"ids": torch.zeros(2, 3, dtype=torch.int64), "weights": torch.zeros(2, 3)}
     export_onnx(net, example, {"embedding": (0,)}, out_dir / NETWORK)
     backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
@@ -226,7 +248,7 @@ def train(
         out_dir,
         Manifest(
             name="embedding",
-            version=1,
+            version=config.version,
             task="embedding",
             title={"zh": config.title["zh"], "en": config.title["en"]},
             inputs=[

@@ -41,6 +41,7 @@ _BROKEN = (
 )  # fmt: skip
 """What pypdf's parser stumbles over in broken files."""
 _ITEM = re.compile(r"^(?:[•●▪■◦‣·–—-]|\(?\d{1,2}[.)、]|[（(][一二三四五六七八九十]+[）)])\s*")
+_UNUSED = "\x7f"  # of WinAnsiEncoding's codes; all such are bullets (ISO 32000-1, annex D.2)
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"^\d{1,4}\s|\s\d{1,4}(?:\s*(?:/|of)\s*\d{1,4})?$")
 _BETWEEN_HAN = re.compile(r"(?<=[\u3400-\u9fff，。；、：（）]) (?=[\u3400-\u9fff，。；、：（）])")
@@ -131,9 +132,8 @@ def _lines(page: object, number: int) -> list[_Line]:
         y = tm[4] * cm[1] + tm[5] * cm[3] + cm[5]
         basefont = str(font.get("/BaseFont", "")) if isinstance(font, dict) else ""
         bold = "bold" in basefont.lower() or "heavy" in basefont.lower()
-        words.append(
-            _Word(without_radicals(text.replace("\n", " ")), x, y, abs(size * scale) or 10.0, bold)
-        )
+        shown = without_radicals(text.replace("\n", " ").replace(_UNUSED, "•"))
+        words.append(_Word(shown, x, y, abs(size * scale) or 10.0, bold))
 
     page.extract_text(visitor_text=visit)  # type: ignore[attr-defined]
     return list(_joined(words, number))
@@ -172,11 +172,13 @@ def _line(words: Sequence[_Word], page: int) -> _Line:
 
 def _without_running_heads(pages: Sequence[list[_Line]]) -> list[list[_Line]]:
     """The pages without page numbers, and without what most of them repeat at the edges."""
-    edges = Counter(
-        _masked(line) for page in pages for line in {id(e): e for e in _edges(page)}.values()
-    )
-    needed = max(3, round(_REPEATED * len(pages)))
-    repeated = {text for text, count in edges.items() if count >= needed}
+    lines = [{id(e): e for e in _edges(page)}.values() for page in pages]
+    words = Counter(text for page in lines for text in {_masked(line) for line in page})
+    places = Counter(place for page in lines for place in {_placed(line) for line in page})
+    needed = round(_REPEATED * len(pages))
+    repeated = {text for text, count in words.items() if count >= max(3, needed)}
+    # On two pages the same words may be chance, the same words at the same height are not.
+    repeated |= {text for (text, _), count in places.items() if count >= max(2, needed)}
     return [
         [
             line
@@ -193,6 +195,10 @@ def _edges(page: list[_Line]) -> list[_Line]:
 
 def _is_running(line: _Line, repeated: set[str]) -> bool:
     return _masked(line) in repeated or _NUMBER.sub("", line.text).strip(" -–/|·第页page") == ""
+
+
+def _placed(line: _Line) -> tuple[str, int]:
+    return _masked(line), round(line.y)
 
 
 def _masked(line: _Line) -> str:

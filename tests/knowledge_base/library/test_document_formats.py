@@ -105,6 +105,32 @@ def test_running_heads_and_page_numbers_of_a_pdf_are_left_out(tmp_path: Path) ->
     assert not any(line.strip() == "4" for line in text.splitlines())
 
 
+def test_a_foot_on_both_pages_of_two_parts_no_item_of_a_list(tmp_path: Path) -> None:
+    foot = "Fever card, version 3"
+    pages = [
+        [(72, 40, 8, f"{foot}  1"), (72, 720, 10, "\x7f Rest and drink enough."),
+         (72, 690, 10, "\x7f Call 120 when the child cannot be woken, when the lips")],
+        [(72, 40, 8, f"{foot}  2"), (72, 780, 10, "turn blue or when breathing stops."),
+         (72, 750, 10, "\x7f Come back when the fever lasts for three days.")],
+    ]  # fmt: skip
+    found = only(write(tmp_path / "fever.pdf", pdf(pages)))
+    assert [(block.kind, block.text) for block in found.blocks] == [
+        ("item", "Rest and drink enough."),
+        (
+            "item",
+            "Call 120 when the child cannot be woken, when the lips turn blue or when breathing"
+            " stops.",
+        ),
+        ("item", "Come back when the fever lasts for three days."),
+    ]
+
+
+def test_a_sentence_on_both_pages_of_two_is_no_foot(tmp_path: Path) -> None:
+    said = "Call 120 at once."
+    pages = [[(72, 700, 10, ADVICE), (72, 660, 10, said)], [(72, 500, 10, said)]]
+    assert only(write(tmp_path / "a.pdf", pdf(pages))).text.count(said) == 2
+
+
 def test_a_word_document(tmp_path: Path) -> None:
     data = word(
         [("Title", "咳嗽"), ("Heading 1", "何时警惕"), ("List Bullet", "咯血"), ("Normal", "三周")],

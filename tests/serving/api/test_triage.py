@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from knowledge_base.cards import FOR_PATIENTS
 from tests.serving.conftest import Api
 
 PROBLEM = "application/problem+json"
@@ -123,3 +124,27 @@ def test_without_a_key_nothing_is_answered(api: Api) -> None:
 
 def test_the_answer_says_how_long_it_waited_and_computed(api: Api) -> None:
     assert "inference;dur=" in ask(api, text="头痛").headers["server-timing"]
+
+
+def test_only_staff_get_passages_that_are_written_for_clinicians(api: Api) -> None:
+    body = {"text": "测了血氧88，有点喘不上气", "age_years": 70, "vitals": {"spo2": 88}}
+    for_app = ask(api, **body).json()["result"]
+    for_staff = api.client.post("/v1/triage", json=body, headers=api.physician).json()["result"]
+    sections = [{p["section"] for p in result["passages"]} for result in (for_app, for_staff)]
+    assert sections[0] <= FOR_PATIENTS
+    assert "refer" in sections[1]
+    for result in (for_app, for_staff):
+        table = {p["id"] for p in result["passages"]}
+        assert {i for flag in result["red_flags"] for i in flag["passages"]} <= table
+        assert set(result["disposition"]["basis"]["passages"]) <= table
+
+
+def test_a_passage_that_an_answer_names_can_be_looked_up(api: Api) -> None:
+    result = ask(api, text="胸口压榨样疼痛30分钟，出冷汗，左胳膊也疼").json()["result"]
+    named = result["disposition"]["basis"]["passages"]
+    assert named
+    for passage_id in named:
+        card = api.client.get(
+            f"/v1/knowledge/cards/{passage_id.partition('#')[0]}", headers=api.app_user
+        ).json()
+        assert passage_id in {p["id"] for s in card["sections"] for p in s["passages"]}

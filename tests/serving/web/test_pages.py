@@ -77,6 +77,15 @@ def test_an_htmx_turn_is_answered_with_the_new_turns_alone(visitor: TestClient) 
     assert 'hx-swap-oob="true"' in answer.text
 
 
+def test_each_reason_for_the_urgency_names_the_passage_behind_it(visitor: TestClient) -> None:
+    page = visitor.post("/chat/start", data=CONSENT)
+    answer = visitor.post(
+        "/chat/turn", data={"text": "胸口压榨样疼痛，出冷汗，疼到左胳膊", "csrf": csrf(page)}
+    )
+    assert "依据：成人胸痛 · 何时警惕 2" in answer.text
+    assert "· 转诊 " not in answer.text
+
+
 def test_an_empty_turn_is_refused_in_words(visitor: TestClient) -> None:
     page = visitor.post("/chat/start", data=CONSENT)
     answer = visitor.post("/chat/turn", data={"text": "  ", "csrf": csrf(page)})

@@ -8,9 +8,12 @@ from typing import get_args
 
 import pytest
 
+from knowledge_base.card_edits import Fault
 from knowledge_base.cards import SECTIONS
 from knowledge_base.lexicon.grammar import Side
+from knowledge_base.library.origin import Grade
 from knowledge_base.rules.facts import Consciousness, Severity, Sex, Status
+from knowledge_base.search.entry import Kind
 from models.imaging.decode import DecodeWarning, RejectionCode
 from models.imaging.quality import QualityCode
 from models.text.context import Experiencer
@@ -23,9 +26,11 @@ from serving.storage.codes import (
     DecisionStatus,
     Outcome,
     OverrideReason,
+    ProposalState,
     Reason,
     Role,
     TaskState,
+    Verdict,
 )
 from serving.web import console, evidence, pages
 from serving.web.console_acuity import VITALS
@@ -60,7 +65,9 @@ def test_pages_use_no_word_that_is_missing() -> None:
         ("course", get_args(Course)),
         ("decided", get_args(DecidedBy.model_fields["kind"].annotation)),
         ("decision", DecisionStatus),
+        ("document", get_args(Kind)),
         ("experiencer", get_args(Experiencer)),
+        ("grade", get_args(Grade)),
         ("kind", DecisionKind),
         ("level", range(1, 6)),
         ("mark", evidence.MARKS),
@@ -69,6 +76,8 @@ def test_pages_use_no_word_that_is_missing() -> None:
         ("origin", ("stated", "measured")),
         ("outcome", Outcome),
         ("override", OverrideReason),
+        ("proposal", get_args(Fault)),
+        ("proposal_state", ProposalState),
         ("quality", get_args(QualityCode)),
         ("reason", Reason),
         ("refused", ("too_young", "pregnant")),
@@ -86,6 +95,7 @@ def test_pages_use_no_word_that_is_missing() -> None:
         ("unit", VITALS),
         ("value", PLAUSIBLE),
         ("value", VITALS),
+        ("verdict", Verdict),
         ("view", console.VIEWS),
         ("warning", get_args(DecodeWarning)),
     ],

@@ -1,0 +1,1 @@
+"""The benchmark `answers`: reranking candidate answers to consumers' questions (MEDIQA 2019)."""

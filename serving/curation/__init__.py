@@ -1,0 +1,1 @@
+"""What readers say of the knowledge base, and the wordings that they propose for its cards."""
