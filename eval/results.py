@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.collections import MAKERS
 from eval.run import evaluated_models
 
 FENZHEN = str(Path(sys.executable).parent / "fenzhen")
@@ -50,6 +51,15 @@ BENCHES = (
     "foreign --task ct_nodule --data {data}/imaging",
     "findings --data {data}/text/zh_dialogue_status.dev.jsonl.gz",
     "findings --data {data}/text/cblue/CMeEE.dev.jsonl.gz",
+    "guidelines --data eval/cases/guideline_lookups.zh.jsonl",
+    "guidelines --data eval/cases/guideline_lookups.en.jsonl",
+    "guidelines --data eval/cases/guideline_questions.zh.jsonl",
+    "guidelines --data eval/cases/guideline_questions.en.jsonl",
+    "answers --data {data}/text/mediqa2019_qa.train.jsonl.gz",
+    "answers --data {data}/text/mediqa2019_qa.dev.jsonl.gz",
+    "relevance --data {data}/text/cblue/KUAKE-QTR.dev.jsonl.gz",
+    "relevance --data {data}/text/cblue/KUAKE-QQR.dev.jsonl.gz",
+    "relevance --data {data}/text/cblue/CHIP-STS.dev.jsonl.gz",
 )
 MOST_READY_S = 120.0
 
@@ -196,13 +206,31 @@ def _turn() -> list[str]:
     return [*lines, ""]
 
 
+def _retrieval(collection: str, data: Path) -> list[str]:
+    """Search over a collection made from the public sets."""
+    make = f"python -m eval.collections {collection} {collection} --data-dir $FENZHEN_DATA"
+    with tempfile.TemporaryDirectory() as folder:
+        out = str(Path(folder) / collection)
+        _run([sys.executable, "-m", "eval.collections", collection, out, "--data-dir", str(data)])
+        found = json.loads(
+            _run([FENZHEN, "eval", "retrieval", "--data", out, "--json"]).splitlines()[-1]
+        )
+    commands = [make, f"fenzhen eval retrieval --data {collection} --json"]
+    return _section(f"retrieval: {collection}", commands, found)
+
+
 def _bench(bench: str, data: Path) -> list[str]:
     """One benchmark as a user runs it, under the name of its task or of its file."""
     arguments = bench.format(data=data).split()
     found = json.loads(_run([FENZHEN, "eval", *arguments, "--json"]).splitlines()[-1])
     task = arguments[arguments.index("--task") + 1] if "--task" in arguments else None
-    lines = [f"## {arguments[0]}: {task or Path(found['file']).name}", ""]
-    lines += ["```sh", f"fenzhen eval {bench.format(data='$FENZHEN_DATA')} --json", "```", ""]
+    command = f"fenzhen eval {bench.format(data='$FENZHEN_DATA')} --json"
+    return _section(f"{arguments[0]}: {task or Path(found['file']).name}", [command], found)
+
+
+def _section(title: str, commands: list[str], found: dict[str, Any]) -> list[str]:
+    """A result under its title, beside the commands that gave it."""
+    lines = [f"## {title}", "", "```sh", *commands, "```", ""]
     models = ", ".join(f"{k} {v}" for k, v in found["models"].items()) or "rules and lexicon"
     lines += [f"{found['n']} cases, {found['seconds']:.0f} s, {models}.", ""]
     lines += [f"**Mind:** {warning}\n" for warning in found.get("warnings", ())]
@@ -240,6 +268,8 @@ def main() -> None:
     ]
     for bench in BENCHES:
         parts += _bench(bench, data)
+    for collection in MAKERS:
+        parts += _retrieval(collection, data)
     parts += _cross_validated()
     parts += _turn()
     parts += _throughput()

@@ -29,7 +29,7 @@ from knowledge_base.library.document import Document, Outline, Unreadable
 from knowledge_base.library.origin import Origin
 from knowledge_base.library.store import StoredChunk, StoredDocument
 from knowledge_base.search.entry import Entry, document_entries
-from knowledge_base.search.index import KnowledgeIndex
+from knowledge_base.search.index import KnowledgeIndex, SearchHit
 from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.repository import ModelRepository
@@ -133,14 +133,24 @@ def score(folder: Path, repository: ModelRepository) -> Scored:
     embedder = HostedEmbedder(task, OnnxBackend(entry.network))
     index = KnowledgeIndex.build(embedder, {}, _entries(collection.corpus))
     asked = [key for key in collection.queries if key in collection.relevant]
-    ranked = [
-        ranking(index, collection.queries[key]) for key in track(asked, len(asked), "retrieval")
+    rankings = [
+        rankings_of(index, collection.queries[key]) for key in track(asked, len(asked), "retrieval")
     ]
+    ranked = [one.hybrid for one in rankings]
     wanted = [collection.relevant[key] for key in asked]
     per_query = {
         "ndcg_at_10": [ndcg(r, w) for r, w in zip(ranked, wanted, strict=True)],
         "mrr_at_10": [reciprocal_rank(r, w) for r, w in zip(ranked, wanted, strict=True)],
         "recall_at_100": [recall(r, w) for r, w in zip(ranked, wanted, strict=True)],
+        "hits_at_10": [
+            float(reciprocal_rank(r, w) > 0) for r, w in zip(ranked, wanted, strict=True)
+        ],
+        "mrr_at_10_words": [
+            reciprocal_rank(r.words, w) for r, w in zip(rankings, wanted, strict=True)
+        ],
+        "mrr_at_10_meaning": [
+            reciprocal_rank(r.meaning, w) for r, w in zip(rankings, wanted, strict=True)
+        ],
     }
     worst = sorted(range(len(asked)), key=lambda i: per_query["ndcg_at_10"][i])[:_MOST_MISSES]
     return Scored(
@@ -154,7 +164,8 @@ def score(folder: Path, repository: ModelRepository) -> Scored:
             ),
             method=(
                 "Hybrid search as it is served; a document stands where its best passage does."
-                " Gains are the scores of the qrels, as in trec_eval.",
+                " Gains are the scores of the qrels, as in trec_eval. `words` and `meaning`: each"
+                " half of the search alone.",
             ),
             warnings=learned_from(entry.manifest, folder.name),
             misses=tuple(
@@ -169,10 +180,27 @@ def score(folder: Path, repository: ModelRepository) -> Scored:
     )  # fmt: skip
 
 
-def ranking(index: KnowledgeIndex, query: str) -> list[str]:
-    """Documents, best first, at most `DEPTH`."""
-    found = dict.fromkeys(hit.entry.document for hit in index.search(query, k=_PASSAGES))
-    return list(found)[:DEPTH]
+@dataclass(frozen=True)
+class Rankings:
+    """Documents, best first, at most `DEPTH`: of the search as it is served, and of each half."""
+
+    hybrid: Sequence[str]
+    words: Sequence[str]
+    meaning: Sequence[str]
+
+
+def rankings_of(index: KnowledgeIndex, query: str) -> Rankings:
+    """The three rankings of one query."""
+    hits = index.search(query, k=_PASSAGES)
+    return Rankings(
+        _documents(hits),
+        _documents(sorted((h for h in hits if h.lexical_rank), key=lambda h: h.lexical_rank or 0)),
+        _documents(sorted((h for h in hits if h.dense_rank), key=lambda h: h.dense_rank or 0)),
+    )
+
+
+def _documents(hits: Sequence[SearchHit]) -> list[str]:
+    return list(dict.fromkeys(hit.entry.document for hit in hits))[:DEPTH]
 
 
 def ndcg(ranked: Sequence[str], relevant: Mapping[str, int]) -> float:

@@ -69,12 +69,11 @@ class Answer:
 class Gathered:
     """What may be quoted, with what search says of each quote; all of one length.
 
-    score, similarity, rank (from 0): of the passage; cosine: of the quote and the question.
+    score, rank (from 0): of the passage; cosine: of the quote and the question.
     """
 
     quotes: tuple[Quote, ...]
     score: NDArray[np.float32]
-    similarity: NDArray[np.float32]
     cosine: NDArray[np.float32]
     rank: NDArray[np.intp]
 
@@ -100,7 +99,6 @@ def gather(
     return Gathered(
         tuple(found),
         np.array([read[i].score for i in rank], dtype=np.float32),
-        np.array([read[i].similarity for i in rank], dtype=np.float32),
         index.cosines(question, [quote.judged for quote in found]),
         rank,
     )
@@ -108,9 +106,7 @@ def gather(
 
 def compose(gathered: Gathered, reranked: NDArray[np.float32]) -> Answer:
     """The answer of what was gathered and of the reranker's probability [n] for each quote."""
-    judged = probabilities(
-        gathered.score, gathered.similarity, gathered.cosine, gathered.rank, reranked
-    )
+    judged = probabilities(gathered.score, gathered.cosine, gathered.rank, reranked)
     return chosen_of(gathered.quotes, judged)
 
 

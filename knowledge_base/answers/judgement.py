@@ -1,6 +1,6 @@
 """How probable it is that a quote answers a question: what search and the reranker say, together.
 
-A logistic model over six numbers, learned from the questions beside our cards that neither the
+A logistic model over five numbers, learned from the questions beside our cards that neither the
 embedding nor the reranker had seen, over cards and over their exports, a third of them with the
 card that answers taken away (docs/knowledge.md). The reranker alone puts a right quote on top for
 55 % of these questions, together it is 65 %, and the probabilities are calibrated.
@@ -15,8 +15,6 @@ Floats = NDArray[np.float32]
 
 BELOW_BEST = 0.596
 """Per point of search score that the passage has less than the best one (which is 0)."""
-SIMILARITY = 1.106
-"""Of the passage: its nearest part, or the nearest question that it answers."""
 RERANKED = 0.539
 """Per unit of the reranker's log-odds."""
 RERANKED_BELOW_BEST = 0.677
@@ -29,10 +27,10 @@ _LEAST = 1e-5
 
 
 def probabilities(
-    score: Floats, similarity: Floats, cosine: Floats, rank: NDArray[np.intp], reranked: Floats
+    score: Floats, cosine: Floats, rank: NDArray[np.intp], reranked: Floats
 ) -> Floats:
-    """Of quotes [n]: search score, similarity and rank of the passage, cosine of the quote, and
-    the reranker's probability."""
+    """Of quotes [n]: search score and rank of the passage, cosine of the quote, and the reranker's
+    probability."""
     if not len(reranked):
         return np.empty(0, dtype=np.float32)
     clipped = np.clip(reranked.astype(np.float64), _LEAST, 1 - _LEAST)
@@ -40,7 +38,6 @@ def probabilities(
     total = (
         BIAS
         + BELOW_BEST * (score - score.max())
-        + SIMILARITY * similarity
         + RERANKED * odds
         + RERANKED_BELOW_BEST * (odds - odds.max())
         + COSINE * cosine

@@ -28,7 +28,7 @@ from knowledge_base.search.filters import EVERYTHING, Filters, FilterTable
 from knowledge_base.search.fusion import min_max
 from knowledge_base.search.lexical import LexicalIndex, Scores, Terms, best
 from knowledge_base.search.surroundings import SYNONYM_WEIGHT, Topics, Wholes
-from knowledge_base.search.synonyms import Synonyms, expansion, names
+from knowledge_base.search.synonyms import Synonyms, expansion
 from knowledge_base.tokeniser import has_han
 
 LONGEST_QUERY = 500
@@ -48,6 +48,12 @@ LEAST_COVERAGE = 0.2
 LEAST_SIMILARITY = 0.45
 """Cosine similarity that a query must reach which the words alone do not place; both were
 measured on tests/knowledge_base/questions.yaml."""
+TRUSTED_COVERAGE = 0.1
+"""Share of the query's words that the best passage holds from which words count in full: a scaled
+score says nothing of how little the best one holds. Of a query in another language than the
+passages, words find no more than the concepts that it names."""
+LEAST_TRUST = 0.2
+"""What words count where the passages hold none of the query's."""
 
 
 class Entries(Protocol):
@@ -60,14 +66,12 @@ class Entries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A passage in one language, with its score (4.5 at most), the similarity of its nearest part
-    or question, and its ranks among the candidates of each kind (from 1; None: not found that way).
-    """
+    """A passage in one language, with its score (4.5 at most) and its ranks among the candidates of
+    each kind (from 1; None: not found that way)."""
 
     entry: Entry
     language: Language
     score: float
-    similarity: float
     lexical_rank: int | None
     dense_rank: int | None
 
@@ -82,9 +86,8 @@ class Candidates:
     """The passages that a query may mean, with what speaks for each, scaled to 0..1.
 
     words: of the passage; whole: of its document and of the findings that its card lists; dense:
-    similarity; asked, around: that of questions it answers, and its document. nearest: similarity
-    of its nearest part or question, as it is. Ranks by words and whole, and by similarity, from 1;
-    0 where not among the first DEPTH. All of shape [n].
+    similarity; asked, around: that of questions it answers, and its document. Ranks by words and
+    whole, and by similarity, from 1; 0 where not among the first DEPTH. All of shape [n].
     """
 
     positions: NDArray[np.intp]
@@ -93,7 +96,6 @@ class Candidates:
     dense: Scores
     asked: Scores
     around: Scores
-    nearest: Scores
     lexical_rank: NDArray[np.intp]
     dense_rank: NDArray[np.intp]
 
@@ -113,9 +115,7 @@ class Candidates:
     def none(cls) -> Candidates:
         """Nothing found."""
         nothing, nowhere = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.intp)
-        return cls(
-            nowhere, nothing, nothing, nothing, nothing, nothing, nothing, nowhere, nowhere
-        )  # fmt: skip
+        return cls(nowhere, nothing, nothing, nothing, nothing, nothing, nowhere, nowhere)
 
 
 class KnowledgeIndex:
@@ -199,7 +199,6 @@ class KnowledgeIndex:
                     entry,
                     entry.in_language(wanted)[0],
                     float(score[row]),
-                    float(found.nearest[row]),
                     int(found.lexical_rank[row]) or None,
                     int(found.dense_rank[row]) or None,
                 )
@@ -223,26 +222,27 @@ class KnowledgeIndex:
         whole = self._topics.bonus(concepts) + self._wholes.scores(terms, also)
         matched = np.flatnonzero(hit if allowed is None else hit & allowed)
         lexical, _ = best(matched, (words + whole)[matched], DEPTH)
-        vector, plain = self._embedder.embed([f"{query} {names(concepts)}".strip(), query])
+        [vector] = self._embedder.embed([query])
         dense, near = self._dense.search(vector, DEPTH, allowed)
-        asked, around = self._asked.similarities(plain)
+        asked, around = self._asked.similarities(vector)
         put = np.flatnonzero(asked > 0 if allowed is None else (asked > 0) & allowed)
         as_asked, _ = best(put, asked[put], DEPTH)
         top = [int(position) for position in lexical[:10]]
-        placed = concepts or self._lexical.coverage(terms.words, top) >= LEAST_COVERAGE
+        covered = self._lexical.coverage(terms.words, top)
+        placed = concepts or covered >= LEAST_COVERAGE
         nearest = max(near.max(initial=0.0), asked[put].max(initial=0.0))
         if not placed and nearest < LEAST_SIMILARITY:
             return Candidates.none()
         positions = np.union1d(np.union1d(lexical, dense), as_asked)
         similar = self._dense.similarities(vector, positions)
+        trust = np.float32(LEAST_TRUST + (1 - LEAST_TRUST) * min(1.0, covered / TRUSTED_COVERAGE))
         return Candidates(
             positions,
-            min_max(words[positions], _lowest(words[matched])),
-            min_max(whole[positions], 0.0),
+            trust * min_max(words[positions], _lowest(words[matched])),
+            trust * min_max(whole[positions], 0.0),
             min_max(similar, float(near[-1]) if len(near) == DEPTH else 0.0),
             min_max(asked[positions], _lowest(asked[put])),
             min_max(around[positions], _lowest(around[put])),
-            np.maximum(similar, asked[positions]),
             _ranks(positions, lexical),
             _ranks(positions, dense),
         )

@@ -35,6 +35,7 @@ _PAIR_BUCKETS = 1 << 21
 """Pairs are known by a hash: a table of the pairs of 100,000 chunks would take 400 MB."""
 _ARRAYS = ("data", "indices", "indptr")
 _FIELDS = ("words", "opening", "pairs")
+_NONE = np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +149,16 @@ class LexicalIndex:
         Words weigh their inverse document frequency, so that one common word in common
         (今天, best) is little. Single Chinese characters are left out.
         """
-        held: dict[int, float] = {}
+        held = np.zeros(len(documents))
         total = 0.0
         for word in dict.fromkeys(w for w in words if len(w) > 1 or not is_han(w)):
-            holders = self._fields["words"].holders(self._ids[word]) if word in self._ids else ()
+            holders = self._fields["words"].holders(self._ids[word]) if word in self._ids else _NONE
             weight = math.log(1 + (self._size - len(holders) + 0.5) / (len(holders) + 0.5))
             total += weight
-            for document in np.intersect1d(holders, documents) if len(holders) else ():
-                held[int(document)] = held.get(int(document), 0.0) + weight
-        return max(held.values(), default=0.0) / total if total else 0.0
+            if len(holders):
+                places = np.minimum(np.searchsorted(holders, documents), len(holders) - 1)
+                held += weight * (holders[places] == documents)
+        return float(held.max(initial=0.0)) / total if total else 0.0
 
     def matched(
         self, terms: Terms, also: Sequence[str] = (), also_weight: float = 0.0

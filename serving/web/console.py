@@ -25,6 +25,7 @@ from serving.users import Permission
 from serving.web import access, forms
 from serving.web.access import Member
 from serving.web.console_acuity import router as console_acuity
+from serving.web.console_answers import router as console_answers
 from serving.web.console_cases import hold
 from serving.web.console_cases import router as cases
 from serving.web.console_knowledge import router as console_knowledge
@@ -172,6 +173,7 @@ for _part in (
     console_acuity,
     console_matches,
     console_knowledge,
+    console_answers,
     console_proposals,
     reference,
 ):

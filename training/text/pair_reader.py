@@ -67,11 +67,14 @@ def _beside(states: Tensor, crossed: Tensor) -> Tensor:
     scores = states @ states.transpose(1, 2) * states.shape[-1] ** -0.5
     scores = scores + (~crossed).to(states.dtype) * _LOW
     other = torch.softmax(scores, dim=-1) @ states
+    other = other * crossed.any(dim=2, keepdim=True).to(states.dtype)
     return torch.cat([states, other, (states - other).abs(), states * other], dim=-1)
 
 
 def _most(states: Tensor, where: Tensor) -> Tensor:
-    return (states + (~where).to(states.dtype)[:, :, None] * _LOW).amax(dim=1)
+    """The maximum over some places [N, W], 0 where there are none."""
+    some = where.any(dim=1, keepdim=True).to(states.dtype)
+    return (states + (~where).to(states.dtype)[:, :, None] * _LOW).amax(dim=1) * some
 
 
 def _mean(states: Tensor, where: Tensor) -> Tensor:

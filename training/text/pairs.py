@@ -56,7 +56,8 @@ def medquad(data_dir: Path, limit: int | None) -> list[Pair]:
 
 
 def diseases(data_dir: Path, limit: int | None) -> list[Pair]:
-    """A disease's name with its overview, its symptoms with its prose."""
+    """A disease's name with its overview, its symptoms with its prose, and how it shows, without
+    its name, with what else is written of it."""
     dice = random.Random(0)
     found = []
     for row in rows(data_dir, "zh_diseases", limit):
@@ -68,6 +69,11 @@ def diseases(data_dir: Path, limit: int | None) -> list[Pair]:
         if symptoms and prose:
             some = dice.sample(symptoms, min(len(symptoms), dice.randint(1, 4)))
             found.append(Pair("，".join(some), f"{name}。{prose}", "zh_diseases", name))
+        other = [t for t in (text_of(row, f) for f in ("overview", "cause", "prevention")) if t]
+        shown = prose.replace(name, "")
+        if shown and other:
+            about = dice.choice(other)[:300]
+            found.append(Pair(shown, f"{name}: {about}", "zh_diseases", name))
     return found
 
 

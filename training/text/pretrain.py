@@ -143,7 +143,7 @@ def _prepare(
             vocabulary.write_bytes((start / VOCABULARY).read_bytes())
         else:
             lines = (line for name in config.sources for line in texts(name, data_dir, limit))
-            learn_pieces(lines, config.vocabulary).save(str(vocabulary))
+            learn_pieces(lines, config.vocabulary).save(str(vocabulary), pretty=False)
     tokenizer = Tokenizer.from_file(str(vocabulary))
     if not cache.exists():
         parts = {name: stream(tokenizer, texts(name, data_dir, limit)) for name in config.sources}

@@ -15,7 +15,11 @@ from training.text.readers import rows, text_of
 
 @dataclass(frozen=True)
 class PairSet:
-    """One of the three sets: where it lies, its fields, and names of its labels by code."""
+    """One of the three sets: where it lies, its fields, and names of its labels by code.
+
+    `new_first`: the first texts of the dev part are new, so pairs are held out by them; else they
+    occur in the training part with other second texts, and pairs are held out one by one.
+    """
 
     name: str
     first: str
@@ -23,6 +27,7 @@ class PairSet:
     zh: str
     en: str
     labels: dict[str, tuple[str, str]]
+    new_first: bool = False
 
 
 SETS: dict[Kind, PairSet] = {
@@ -42,6 +47,7 @@ SETS: dict[Kind, PairSet] = {
             "1": ("更窄", "a narrower question"),
             "2": ("同一问题", "the same question"),
         },
+        new_first=True,
     ),
     "question_question": PairSet(
         "cblue/CHIP-STS", "text1", "text2", "两个问句", "Two questions",
@@ -74,8 +80,10 @@ class Pair:
 
     @property
     def group(self) -> int:
-        """A fixed number in [0, 1000) for all pairs with this first text."""
-        return zlib.crc32(self.first.encode("utf-8")) % 1000
+        """A fixed number in [0, 1000) for all pairs that are held out together."""
+        alone = SETS[KINDS[self.kind]].new_first
+        text = self.first if alone else f"{self.first}\n{self.second}"
+        return zlib.crc32(text.encode("utf-8")) % 1000
 
 
 def labelled(data_dir: Path, part: str, limit: int | None = None) -> list[Pair]:

@@ -45,7 +45,7 @@ def scores_of(machines: Sequence[PairMachine], rows: PairRows) -> Floats:
 def cross_fitted(
     rows: PairRows, pairs: Sequence[Pair], folds: int, cost: float, seed: int
 ) -> Floats:
-    """Scores [N, CLASSES] from machines that saw no pair with the same first text."""
+    """Scores [N, CLASSES] from machines that saw no pair of the same group."""
     fold = np.array([pair.group % folds for pair in pairs])
     scores = np.zeros((len(pairs), CLASSES), dtype=np.float32)
     for number in range(folds):

@@ -16,7 +16,7 @@ def test_marks_are_read_before_and_after_the_full_stop() -> None:
         "血压高于140/90 mmHg可诊断[1]。建议低盐饮食。[2][3] Avoid NSAIDs [1, 2]. Then go."
     )
     assert said == [
-        Claim("血压高于140/90可诊断。", (1,)),
+        Claim("血压高于140/90 mmHg可诊断。", (1,)),
         Claim("建议低盐饮食。", (2, 3)),
         Claim("Avoid NSAIDs.", (1, 2)),
         Claim("Then go.", ()),

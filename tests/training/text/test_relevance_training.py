@@ -104,6 +104,10 @@ def test_the_graph_scores_as_the_machine_does_and_padding_changes_nothing() -> N
             assert torch.allclose(halves(alone), halves(wider), atol=1e-5)
             # The table is stored in four bits: near, not the same.
             assert np.abs(net(alone)[0].numpy() - exact[number]).max() < 0.1
+        lone = torch.tensor([[START, 10, 11]])
+        assert torch.allclose(
+            halves(lone), halves(torch.nn.functional.pad(lone, (0, 5))), atol=1e-5
+        )
 
 
 def pairs() -> list[Pair]:
