@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-BELOW_BEST = 0.596
+BELOW_BEST = 0.225
 """Per point of search score that the passage has less than the best one (which is 0)."""
-RERANKED = 0.539
+RERANKED = 0.501
 """Per unit of the reranker's log-odds."""
-RERANKED_BELOW_BEST = 0.677
-COSINE = 3.514
+RERANKED_BELOW_BEST = 0.629
+COSINE = 3.992
 """Of the quote itself."""
-RANK = -0.756
+RANK = -0.939
 """Per unit of ln(1 + rank), the rank of the passage from 0."""
-BIAS = -3.022
+BIAS = -2.728
 _LEAST = 1e-5
 
 

@@ -52,6 +52,9 @@ TRUSTED_COVERAGE = 0.1
 """Share of the query's words that the best passage holds from which words count in full: a scaled
 score says nothing of how little the best one holds. Of a query in another language than the
 passages, words find no more than the concepts that it names."""
+LONG = 100
+"""Words (`tokenise`) of a query beyond which its similarity counts less, by the square: one vector
+is the mean of all that a long text says, while its words find more and more."""
 LEAST_TRUST = 0.2
 """What words count where the passages hold none of the query's."""
 
@@ -235,12 +238,13 @@ class KnowledgeIndex:
             return Candidates.none()
         positions = np.union1d(np.union1d(lexical, dense), as_asked)
         similar = self._dense.similarities(vector, positions)
+        fade = np.float32(min(1.0, LONG / len(terms.words)) ** 2)
         trust = np.float32(LEAST_TRUST + (1 - LEAST_TRUST) * min(1.0, covered / TRUSTED_COVERAGE))
         return Candidates(
             positions,
             trust * min_max(words[positions], _lowest(words[matched])),
             trust * min_max(whole[positions], 0.0),
-            min_max(similar, float(near[-1]) if len(near) == DEPTH else 0.0),
+            fade * min_max(similar, float(near[-1]) if len(near) == DEPTH else 0.0),
             min_max(asked[positions], _lowest(asked[put])),
             min_max(around[positions], _lowest(around[put])),
             _ranks(positions, lexical),
