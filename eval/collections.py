@@ -2,7 +2,8 @@
 
     python -m eval.collections NAME --data-dir DATA OUT
 
-    medquad      answers without their questions; 2,000 questions; relevant: the same focus
+    medquad      answers without their questions; 2,000 questions; relevant: the same focus, its
+                 case ignored
     zh_diseases  an encyclopedia without its descriptions of symptoms; these are the queries, the
                  disease's own name masked; relevant: the disease
     hpo_zh_en    English names of phenotypes, Chinese ones ask; hpo_en_zh: the reverse
@@ -59,12 +60,12 @@ def medquad(data: Path) -> Made:
     ]
     by_focus: dict[str, list[str]] = {}
     for number, row in enumerate(rows):
-        by_focus.setdefault(_text(row, "focus"), []).append(str(number))
+        by_focus.setdefault(_text(row, "focus").lower(), []).append(str(number))
     chosen = random.Random(0).sample(range(len(rows)), min(_QUESTIONS, len(rows)))
     return Made(
         corpus,
         {f"q{n}": _text(rows[n], "question") for n in chosen},
-        {f"q{n}": by_focus[_text(rows[n], "focus")] for n in chosen},
+        {f"q{n}": by_focus[_text(rows[n], "focus").lower()] for n in chosen},
     )
 
 

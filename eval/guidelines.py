@@ -11,10 +11,8 @@ is a translation of one that counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,12 +24,10 @@ from eval.readers import Line
 from eval.result import BenchmarkError, Details, Miss, Scored
 from eval.retrieval import ndcg, reciprocal_rank
 from knowledge_base.answers.answer import Answer, compose, gather
-from knowledge_base.cards import Card, cards
-from knowledge_base.exporting.export import Format, export
+from knowledge_base.cards import cards
+from knowledge_base.exporting.round_trip import held, round_trip, without_blanks
 from knowledge_base.language import Language
-from knowledge_base.library.ingest import ingest, sources
-from knowledge_base.library.store import Library
-from knowledge_base.search.entry import Entry, document_entries
+from knowledge_base.search.entry import Entry
 from knowledge_base.search.index import KnowledgeIndex
 from knowledge_base.tokeniser import has_han
 from models.backends.onnx import OnnxBackend
@@ -41,10 +37,8 @@ from models.reranker import HostedReranker
 from models.tasks.embedding import EmbeddingTask
 from models.tasks.reranker import RerankerTask
 
-_FORMATS: tuple[Format, ...] = ("pdf", "docx", "html")
 _PASSAGES = 60
 _MOST_MISSES = 25
-_BLANK = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -72,13 +66,13 @@ def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
         RerankerTask(reranking.manifest, reranking.folder), OnnxBackend(reranking.network)
     )
     with TemporaryDirectory() as folder:
-        entries = exported(cards(), Path(folder))
+        entries = round_trip(cards(), Path(folder))
     index = KnowledgeIndex.build(embedder, {}, entries)
-    held = [_held(entry, cards()) for entry in entries]
+    passages = [held(entry, cards()) for entry in entries]
     places = {entry.id: place for place, entry in enumerate(entries)}
     ranked, relevant, precise, found = [], [], [], []
     for one in track(asked, len(asked), "guidelines"):
-        own = _graded(one, entries, held)
+        own = _graded(one, entries, passages)
         if not own:
             raise BenchmarkError(f"{one.id}: no exported document holds what should answer it")
         hits = index.search(one.query, k=_PASSAGES, language=one.language)
@@ -87,7 +81,7 @@ def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
         gathered = gather(index, one.query, one.language)
         answer = compose(gathered, reranker.probabilities(one.query, gathered.texts))
         found.append(answer.found)
-        precise.append(_precision(answer, one, held, places))
+        precise.append(_precision(answer, one, passages, places))
     per_query = {
         "ndcg_at_10": [ndcg(r, w) for r, w in zip(ranked, relevant, strict=True)],
         "mrr_at_10": [reciprocal_rank(r, w) for r, w in zip(ranked, relevant, strict=True)],
@@ -123,22 +117,6 @@ def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     )  # fmt: skip
 
 
-def exported(listed: Mapping[str, Card], folder: Path) -> list[Entry]:
-    """The chunks of the cards' exports, each card in one of the formats."""
-    now = datetime.now(UTC)
-    names = sorted(listed)
-    library = Library(folder / "library.sqlite3")
-    try:
-        for number, form in enumerate(_FORMATS):
-            own = names[number :: len(_FORMATS)]
-            if own:
-                export(listed, folder / form, form, ids=own, now=now)
-                ingest(library, sources(folder / form), given={}, now=lambda: now)
-        return list(document_entries(library.documents(), library.chunks()))
-    finally:
-        library.close()
-
-
 def _asked(line: Line) -> Asked:
     relevant = line.values.get("relevant")
     known = {p.id for card in cards().values() for p in card.passages}
@@ -150,41 +128,28 @@ def _asked(line: Line) -> Asked:
     return Asked(line.id, line.text("query"), relevant)
 
 
-def _held(entry: Entry, listed: Mapping[str, Card]) -> dict[str, str]:
-    """Passages of the cards that a chunk holds, with their words without blanks."""
-    name, language = entry.document.rpartition("/")[2].split(".")[:2]
-    [shown] = entry.shown.values()
-    text = _BLANK.sub("", shown.text)
-    found = {}
-    for passage in listed[name].passages:
-        words = _BLANK.sub("", passage.text)
-        if passage.language == language and (words in text or text in words):
-            found[passage.id] = words
-    return found
-
-
 def _graded(
-    one: Asked, entries: Sequence[Entry], held: Sequence[Mapping[str, str]]
+    one: Asked, entries: Sequence[Entry], passages: Sequence[Mapping[str, str]]
 ) -> dict[str, int]:
     grades = {}
-    for entry, passages in zip(entries, held, strict=True):
-        grade = max((one.relevant.get(passage, 0) for passage in passages), default=0)
+    for entry, own in zip(entries, passages, strict=True):
+        grade = max((one.relevant.get(passage, 0) for passage in own), default=0)
         if grade and one.language in entry.shown:
             grades[entry.id] = grade
     return grades
 
 
 def _precision(
-    answer: Answer, one: Asked, held: Sequence[Mapping[str, str]], places: Mapping[str, int]
+    answer: Answer, one: Asked, passages: Sequence[Mapping[str, str]], places: Mapping[str, int]
 ) -> float | None:
     """Share of the cited sentences whose passage is judged relevant; None without an answer."""
     if not answer.found:
         return None
     right = 0
     for sentence in answer.sentences:
-        words = _BLANK.sub("", sentence.text)
-        passages = held[places[sentence.quote.entry.id]]
-        right += any(words in text and one.relevant.get(p, 0) for p, text in passages.items())
+        words = without_blanks(sentence.text)
+        own = passages[places[sentence.quote.entry.id]]
+        right += any(words in text and one.relevant.get(p, 0) for p, text in own.items())
     return right / len(answer.sentences)
 
 

@@ -157,6 +157,7 @@ class Manifest(_Strict):
         "imaging",
         "intent",
         "relevance",
+        "reranker",
         "urgency",
     ]
     title: dict[Literal["zh", "en"], str]

@@ -149,16 +149,14 @@ class KnowledgeAnswer(BaseModel):
 
 async def answer(services: Services, asked: Question, user: User) -> tuple[KnowledgeAnswer, str]:
     """The answer and the id of its decision. Raises ModelUnavailable without a reranker."""
-    task = services.reranker
-    if task is None:
-        raise ModelUnavailable("this server has no reranker: search, but no answers")
+    task = reranker_of(services)
     index = services.knowledge.index
     language = asked.answered_in
     found, urgent = await asyncio.gather(
         asyncio.to_thread(gather, index, asked.question, language, filters(asked, user)),
         asyncio.to_thread(_urgent, services, asked.question),
     )
-    reranked = await _probabilities(services, task, asked.question, found.texts)
+    reranked = await judge(services, task, asked.question, found.texts)
     made = compose(found, reranked)
     generated = await _worded(services, task, asked, made)
     result = _result(asked, made, urgent, generated, index)
@@ -181,6 +179,13 @@ async def answer(services: Services, asked: Question, user: User) -> tuple[Knowl
     return result, record.id
 
 
+def reranker_of(services: Services) -> RerankerTask:
+    """The reranker. Raises ModelUnavailable where the repository has none."""
+    if services.reranker is None:
+        raise ModelUnavailable("this server has no reranker: search without it, and no answers")
+    return services.reranker
+
+
 def filters(asked: Question, user: User) -> Filters:
     """What may be shown of it to this user."""
     return Filters(
@@ -189,10 +194,10 @@ def filters(asked: Question, user: User) -> Filters:
     )  # fmt: skip
 
 
-async def _probabilities(
+async def judge(
     services: Services, task: RerankerTask, question: str, texts: Sequence[str]
 ) -> NDArray[np.float32]:
-    """The probability [n] that each text answers. Raises the engine's errors."""
+    """The reranker's probability [n] that each text answers. Raises the engine's errors."""
     rows = await asyncio.to_thread(lambda: [task.prepare((question, text)) for text in texts])
     order = sorted(range(len(rows)), key=lambda i: rows[i]["pieces"].shape[1])
     parts = [order[i : i + _TOGETHER] for i in range(0, len(order), _TOGETHER)]
@@ -220,7 +225,7 @@ async def _worded(
     quoted = {one.quote.entry.id: one.quote.judged for one in made.sentences}
 
     async def supports(claim: str, passages: Sequence[str]) -> NDArray[np.float32]:
-        return await _probabilities(services, task, claim, passages)
+        return await judge(services, task, claim, passages)
 
     return await services.generator.word(
         asked.question,

@@ -25,7 +25,7 @@ DEPTH = 20
 """Passages that are read for one question."""
 LEAST = 0.4
 """Probability that the best quote answers below which nothing was found."""
-LEAST_SHARE = 0.6
+LEAST_SHARE = 0.8
 """Of the best quote's probability that another must reach to stand beside it."""
 MOST_PASSAGES = 4
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+_REFERENCES = r"(?:\s?\[[\w,，– -]{1,12}\])*"  # [3][s1]: they belong to the sentence before them
 _END = re.compile(
-    r"[。！？!?；;…]+[”’」』）)\]\"']*\s*"  # Chinese, and marks that no number holds
-    r"|\.[”’)\]\"']*(?:\s+|$)"  # a full stop before a blank
+    rf"[。！？!?；;…]+[”’」』）)\]\"']*{_REFERENCES}\s*"  # Chinese, and marks that no number holds
+    rf"|\.[”’)\]\"']*{_REFERENCES}(?:\s+|$)"  # a full stop before a blank
     r"|\n+"
 )
 _ABBREVIATION = re.compile(

@@ -15,9 +15,11 @@ from knowledge_base.library.origin import licences
 from knowledge_base.search.entry import Cited, Kind
 from knowledge_base.search.filters import Filters
 from knowledge_base.search.index import SearchHit
+from knowledge_base.search.reranking import DEPTH, reranked
 from models.text.normalise import language_of
 from serving.errors import InvalidInput, NotFound
 from serving.knowledge import reader_of
+from serving.knowledge_answers import judge, reranker_of
 from serving.security import allow, services_of
 from serving.users import Permission, User
 
@@ -95,6 +97,9 @@ async def search(
         str | None, Query(max_length=30, description="guideline, consensus, textbook...")
     ] = None,
     kind: Annotated[Kind | None, Query(description="Our cards, or the library alone")] = None,
+    rerank: Annotated[
+        bool, Query(description="Read the best twenty with the query once more: slower, better")
+    ] = False,
     k: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> SearchAnswer:
     """Search cards and library: by words and by meaning, the scores scaled and added."""
@@ -109,10 +114,15 @@ async def search(
     found = await asyncio.to_thread(
         index.search,
         query,
-        k=k,
+        k=max(k, DEPTH) if rerank else k,
         language=wanted,
         filters=Filters(reader_of(user) or audience, department, since, licence, grade, kind),
     )
+    if rerank:
+        read = [hit.shown.indexed for hit in found[:DEPTH]]
+        services = services_of(request)
+        judged = await judge(services, reranker_of(services), query, read)
+        found = reranked(found, judged)[:k]
     return SearchAnswer(
         query=query, language=wanted, version=index.version, hits=[_hit(hit) for hit in found]
     )

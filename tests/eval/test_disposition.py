@@ -94,7 +94,7 @@ def test_the_benchmark_counts_and_lists_the_under_triaged(tmp_path: Path) -> Non
     assert result.metrics["emergency_recall"] == pytest.approx(1 / 2)
     assert result.metrics["under_triage"] == pytest.approx(1 / 3)
     assert [m.row for m in result.scored.details.misses] == ["under"]
-    assert set(result.scored.models) == {"department", "urgency", "rules", "lexicon"}
+    assert set(result.scored.models) == {"department", "urgency", "rules", "lexicon", "cards"}
     assert "| under | 1 |" in report.read_text(encoding="utf-8")
 
 

@@ -286,7 +286,7 @@ def test_an_added_network_gives_opinions_and_an_added_encoder_finds_passages(
         tmp_path, name="embedding", languages=["zh", "en"], text={"pooling": "mean", "longest": 48}
     )
     words = ["add", str(tmp_path / "encoder"), "--kind", "text-encoder", "--about", str(about)]
-    assert "embedding 2 was added" in run(*words, "--as-next")
+    assert "embedding 3 was added" in run(*words, "--as-next")
     assert "intact" in run("verify")
 
     keys: dict[Role, str] = {}

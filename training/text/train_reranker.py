@@ -165,7 +165,7 @@ def _write(
         Manifest(
             name="reranker",
             version=1,
-            task="relevance",
+            task="reranker",
             title={"zh": config.title["zh"], "en": config.title["en"]},
             inputs=[TensorSpec(name="pieces", dtype="int64", shape=[-1, -1])],
             outputs=[TensorSpec(name="logits", dtype="float32", shape=[-1, 2])],

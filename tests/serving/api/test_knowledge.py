@@ -46,6 +46,17 @@ def test_a_passage_comes_with_its_place_and_its_documents(live: Live) -> None:
     assert 1 <= first["lexical_rank"] <= 100
 
 
+def test_the_best_twenty_can_be_read_once_more(live: Live) -> None:
+    plain = hits(live, q="胸痛什么时候要叫救护车", k=20)
+    again = hits(live, q="胸痛什么时候要叫救护车", k=20, rerank=True)
+    assert {h["id"] for h in plain} == {h["id"] for h in again}
+    assert [h["id"] for h in plain] != [h["id"] for h in again]
+    assert [h["id"] for h in hits(live, q="胸痛什么时候要叫救护车", k=3, rerank=True)] == [
+        h["id"] for h in again[:3]
+    ]
+    assert hits(live, q="zzzz qqqq", rerank=True) == []
+
+
 def test_filters_narrow_what_is_shown(live: Live) -> None:
     for hit in hits(live, q="chest pain", audience="patient", language="en", k=20):
         assert hit["section"] in ("when_to_worry", "self_care")

@@ -1,4 +1,4 @@
-"""The console asks the knowledge base: the answer at its own address, and what readers say of it."""
+"""The console asks the knowledge base: the answer at its own address, what readers say of it."""
 
 from __future__ import annotations
 
