@@ -30,7 +30,6 @@ from knowledge_base.language import Language
 from knowledge_base.search.entry import Entry
 from knowledge_base.search.index import KnowledgeIndex
 from knowledge_base.tokeniser import has_han
-from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.repository import ModelRepository
 from models.reranker import HostedReranker
@@ -58,13 +57,8 @@ class Asked:
 def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
     """Export, ingest, index, ask; raises BenchmarkError for a line of another form."""
     asked = [_asked(line) for line in lines]
-    embedding, reranking = repository.get("embedding"), repository.get(RerankerTask.model)
-    embedder = HostedEmbedder(
-        EmbeddingTask(embedding.manifest, embedding.folder), OnnxBackend(embedding.network)
-    )
-    reranker = HostedReranker(
-        RerankerTask(reranking.manifest, reranking.folder), OnnxBackend(reranking.network)
-    )
+    embedding, reranking = repository.get(EmbeddingTask.model), repository.get(RerankerTask.model)
+    embedder, reranker = HostedEmbedder.of(embedding), HostedReranker.of(reranking)
     with TemporaryDirectory() as folder:
         entries = round_trip(cards(), Path(folder))
     index = KnowledgeIndex.build(embedder, {}, entries)

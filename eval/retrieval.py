@@ -30,7 +30,6 @@ from knowledge_base.library.origin import Origin
 from knowledge_base.library.store import StoredChunk, StoredDocument
 from knowledge_base.search.entry import Entry, document_entries
 from knowledge_base.search.index import KnowledgeIndex, SearchHit
-from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.repository import ModelRepository
 from models.tasks.embedding import EmbeddingTask
@@ -128,10 +127,8 @@ def _opened(folder: Path, name: str) -> Iterator[str]:
 def score(folder: Path, repository: ModelRepository) -> Scored:
     """Index the collection and ask every query that has an answer."""
     collection = read_collection(folder)
-    entry = repository.get("embedding")
-    task = EmbeddingTask(entry.manifest, entry.folder)
-    embedder = HostedEmbedder(task, OnnxBackend(entry.network))
-    index = KnowledgeIndex.build(embedder, {}, _entries(collection.corpus))
+    entry = repository.get(EmbeddingTask.model)
+    index = KnowledgeIndex.build(HostedEmbedder.of(entry), {}, _entries(collection.corpus))
     asked = [key for key in collection.queries if key in collection.relevant]
     rankings = [
         rankings_of(index, collection.queries[key]) for key in track(asked, len(asked), "retrieval")

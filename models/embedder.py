@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends import Backend
+from models.backends.onnx import OnnxBackend
 from models.batching import join
+from models.repository import ModelEntry
 from models.tasks.embedding import EmbeddingTask
 
 _BATCH = 64
@@ -20,6 +22,11 @@ class HostedEmbedder:
     def __init__(self, task: EmbeddingTask, backend: Backend) -> None:
         self._task = task
         self._backend = backend
+
+    @classmethod
+    def of(cls, entry: ModelEntry) -> HostedEmbedder:
+        """A version of the repository, on the CPU."""
+        return cls(EmbeddingTask(entry.manifest, entry.folder), OnnxBackend(entry.network))
 
     @property
     def dimension(self) -> int:

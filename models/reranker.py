@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends import Backend
+from models.backends.onnx import OnnxBackend
 from models.batching import join
+from models.repository import ModelEntry
 from models.tasks.reranker import RerankerTask
 
 _BATCH = 16
@@ -19,6 +21,11 @@ class HostedReranker:
 
     def __init__(self, task: RerankerTask, backend: Backend) -> None:
         self._task, self._backend = task, backend
+
+    @classmethod
+    def of(cls, entry: ModelEntry) -> HostedReranker:
+        """A version of the repository, on the CPU."""
+        return cls(RerankerTask(entry.manifest, entry.folder), OnnxBackend(entry.network))
 
     def probabilities(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
         """That each passage answers the question, float32 [len(passages)]."""

@@ -226,18 +226,16 @@ def kb_forget(
 
 def _embedder() -> tuple[Embedder, str]:
     """The embedding model of the repository, and its name."""
-    from models.backends.onnx import OnnxBackend
     from models.embedder import HostedEmbedder
     from models.errors import ModelError
     from models.tasks.embedding import EmbeddingTask
     from serving.settings import Settings
 
     try:
-        entry = Settings().repository.get("embedding")
+        entry = Settings().repository.get(EmbeddingTask.model)
     except ModelError as error:
         raise fail(str(error)) from error
-    task = EmbeddingTask(entry.manifest, entry.folder)
-    return HostedEmbedder(task, OnnxBackend(entry.network)), entry.identity
+    return HostedEmbedder.of(entry), entry.identity
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from eval.estimates import Rows, bootstrapped, share
 from eval.readers import Line, read_lines
 from eval.result import BenchmarkError, Details, Miss, Scored
 from eval.training_sets import learned_from
-from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.metrics import Statistic
 from models.repository import ModelRepository
@@ -60,11 +59,10 @@ def score(data: Path, repository: ModelRepository) -> Scored:
     known = {judged.pool.question for judged in asked}
     fitted_on = [judged for judged in seen if judged.pool.question not in known]
     entry = repository.get(EmbeddingTask.model)
-    task = EmbeddingTask(entry.manifest, entry.folder)
     reranker = hosted_judge(repository)
     names, found = features(
         [judged.pool for judged in (*asked, *fitted_on)],
-        HostedEmbedder(task, OnnxBackend(entry.network)),
+        HostedEmbedder.of(entry),
         reranker[0] if reranker else None,
     )
     mine, theirs = found[: len(asked)], found[len(asked) :]

@@ -19,7 +19,6 @@ from knowledge_base.embedder import Embedder
 from knowledge_base.lexicon.findings import lexicon
 from knowledge_base.search.lexical import LexicalIndex, Terms
 from knowledge_base.search.synonyms import Synonyms, expansion
-from models.backends.onnx import OnnxBackend
 from models.repository import ModelEntry, ModelRepository
 from models.reranker import HostedReranker
 from models.tasks.reranker import RerankerTask
@@ -41,8 +40,7 @@ def hosted_judge(repository: ModelRepository) -> tuple[Judge, ModelEntry] | None
     if not any(e.manifest.name == RerankerTask.model for e in repository.entries()):
         return None
     entry = repository.get(RerankerTask.model)
-    task = RerankerTask(entry.manifest, entry.folder)
-    return HostedReranker(task, OnnxBackend(entry.network)).probabilities, entry
+    return HostedReranker.of(entry).probabilities, entry
 
 
 class Collection:

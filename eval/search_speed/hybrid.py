@@ -12,7 +12,6 @@ from eval.search_speed.worker import Search, memory, peak
 from knowledge_base.embedder import Embedder
 from knowledge_base.search.index import KnowledgeIndex
 from knowledge_base.search.versions import NoIndex, open_index, publish
-from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.repository import ModelRepository
 from models.tasks.embedding import EmbeddingTask
@@ -90,6 +89,5 @@ def opened(folder: Path) -> KnowledgeIndex:
 
 
 def _embedder() -> tuple[Embedder, str]:
-    entry = ModelRepository(allow_noncommercial=True).get("embedding")
-    task = EmbeddingTask(entry.manifest, entry.folder)
-    return HostedEmbedder(task, OnnxBackend(entry.network)), entry.identity
+    entry = ModelRepository(allow_noncommercial=True).get(EmbeddingTask.model)
+    return HostedEmbedder.of(entry), entry.identity

@@ -25,13 +25,11 @@ def shipped_embedder() -> Embedder:
     """The shipped model, or a skip while there is none."""
     if not (MODELS / "embedding" / "2" / "manifest.json").is_file():
         pytest.skip("models/artifacts/embedding/2 is not there")
-    from models.backends.onnx import OnnxBackend
     from models.embedder import HostedEmbedder
     from models.repository import ModelRepository
-    from models.tasks.embedding import EmbeddingTask
 
     entry = ModelRepository(MODELS, allow_noncommercial=True).get("embedding")
-    return HostedEmbedder(EmbeddingTask(entry.manifest), OnnxBackend(entry.network))
+    return HostedEmbedder.of(entry)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,6 @@ from knowledge_base.exporting.round_trip import held, round_trip, without_blanks
 from knowledge_base.questions import Question, questions
 from knowledge_base.search.entry import Entry, card_entries
 from knowledge_base.search.index import KnowledgeIndex
-from models.backends.onnx import OnnxBackend
 from models.embedder import HostedEmbedder
 from models.repository import ModelRepository
 from models.reranker import HostedReranker
@@ -63,11 +62,8 @@ def main() -> None:
     answerable = [q for q in unseen if card_of(q.answers[0]) in there][:_QUESTIONS]
     others = [q for q in unseen if card_of(q.answers[0]) not in there][: _QUESTIONS // 2]
     repository = ModelRepository()
-    one, other = repository.get("embedding"), repository.get(RerankerTask.model)
-    embedder = HostedEmbedder(EmbeddingTask(one.manifest, one.folder), OnnxBackend(one.network))
-    reranker = HostedReranker(
-        RerankerTask(other.manifest, other.folder), OnnxBackend(other.network)
-    )
+    embedder = HostedEmbedder.of(repository.get(EmbeddingTask.model))
+    reranker = HostedReranker.of(repository.get(RerankerTask.model))
     with TemporaryDirectory() as folder:
         exports = round_trip(there, Path(folder))
     passages = {entry.id: held(entry, there) for entry in exports}

@@ -121,9 +121,8 @@ def train(
 def _rows(
     config: RerankerConfig, data_dir: Path, limit: int | None
 ) -> tuple[list[Judged], list[Judged]]:
-    entry = ModelRepository().get("embedding")
-    task = EmbeddingTask(entry.manifest, entry.folder)
-    index = KnowledgeIndex.build(HostedEmbedder(task, OnnxBackend(entry.network)))
+    embedder = HostedEmbedder.of(ModelRepository().get(EmbeddingTask.model))
+    index = KnowledgeIndex.build(embedder)
     with Progress() as progress:
         bar = progress.add_task("looking for hard negatives", total=limit)
         seen, held = asked_of_cards(
