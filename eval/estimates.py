@@ -33,6 +33,18 @@ def share(hits: npt.NDArray[np.bool_] | Sequence[bool]) -> Estimate:
     return Estimate(float(flags.mean()), *wilson_interval(int(flags.sum()), len(flags)))
 
 
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean with its bootstrap interval; nan for no values."""
+    if not values:
+        return Estimate(np.nan, np.nan, np.nan)
+    array = np.array(values)
+
+    def of(rows: Rows) -> float:
+        return float(array[rows].mean())
+
+    return bootstrapped(of, len(array))
+
+
 def bootstrapped(
     statistic: Statistic,
     n: int,

@@ -11,14 +11,12 @@ is a translation of one that counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
-from eval.estimates import Estimate, Rows, bootstrapped
+from eval.estimates import mean
 from eval.progress import track
 from eval.readers import Line
 from eval.result import BenchmarkError, Details, Miss, Scored
@@ -81,8 +79,8 @@ def score(lines: Sequence[Line], repository: ModelRepository) -> Scored:
         "mrr_at_10": [reciprocal_rank(r, w) for r, w in zip(ranked, relevant, strict=True)],
         "answered": [float(one) for one in found],
     }
-    estimates = {name: _mean(values) for name, values in per_query.items()}
-    estimates["citation_precision"] = _mean([one for one in precise if one is not None])
+    estimates = {name: mean(values) for name, values in per_query.items()}
+    estimates["citation_precision"] = mean([one for one in precise if one is not None])
     worst = sorted(range(len(asked)), key=lambda i: per_query["ndcg_at_10"][i])[:_MOST_MISSES]
     return Scored(
         n=len(asked),
@@ -145,12 +143,3 @@ def _precision(
         own = passages[places[sentence.quote.entry.id]]
         right += any(words in text and one.relevant.get(p, 0) for p, text in own.items())
     return right / len(answer.sentences)
-
-
-def _mean(values: Iterable[float]) -> Estimate:
-    array = np.array(list(values) or [0.0])
-
-    def mean(rows: Rows) -> float:
-        return float(array[rows].mean())
-
-    return bootstrapped(mean, len(array))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.estimates import Estimate, Rows, bootstrapped
+from eval.estimates import mean
 from eval.progress import track
 from eval.result import BenchmarkError, Details, Miss, Scored
 from eval.training_sets import learned_from
@@ -152,7 +152,7 @@ def score(folder: Path, repository: ModelRepository) -> Scored:
     worst = sorted(range(len(asked)), key=lambda i: per_query["ndcg_at_10"][i])[:_MOST_MISSES]
     return Scored(
         n=len(asked),
-        estimates={name: _mean(values) for name, values in per_query.items()},
+        estimates={name: mean(values) for name, values in per_query.items()},
         models={"embedding": entry.manifest.version},
         details=Details(
             data=(
@@ -228,12 +228,3 @@ def _entries(corpus: Mapping[str, Document]) -> Iterator[Entry]:
     pieces = ((k, chunk) for k, d in corpus.items() for chunk in chunks(d, k))
     stored = (StoredChunk(number, k, chunk) for number, (k, chunk) in enumerate(pieces))
     return document_entries(documents, stored)
-
-
-def _mean(values: Sequence[float]) -> Estimate:
-    array = np.array(values)
-
-    def mean(rows: Rows) -> float:
-        return float(array[rows].mean())
-
-    return bootstrapped(mean, len(array))

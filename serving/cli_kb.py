@@ -48,7 +48,7 @@ def kb_search(
     as_json: AsJson = False,
 ) -> None:
     """Search the cards and, once an index is built, the library."""
-    from models.text.normalise import language_of
+    from models.text.normalise import answered_in
     from serving.knowledge import ServedKnowledge
     from serving.settings import Settings
 
@@ -56,7 +56,7 @@ def kb_search(
         raise fail("language is zh or en")
     embedder, identity = _embedder()
     index = ServedKnowledge(Settings().knowledge_index, embedder, identity).index
-    wanted = language or ("en" if language_of(query) == "en" else "zh")
+    wanted = language or answered_in(query)
     hits = index.search(query, k=k, language="en" if wanted == "en" else "zh")
     if as_json:
         print_json([{"id": h.entry.id, "score": h.score, "text": h.shown.text} for h in hits])

@@ -24,7 +24,7 @@ from knowledge_base.search.filters import Filters
 from knowledge_base.search.index import LONGEST_QUERY, KnowledgeIndex
 from models.batching import join
 from models.tasks.reranker import RerankerTask
-from models.text.normalise import language_of
+from models.text.normalise import answered_in
 from models.triage.request import TriageRequest
 from models.triage.result import AI_LABEL
 from serving import decisions
@@ -76,7 +76,7 @@ class Question(BaseModel):
     @property
     def answered_in(self) -> Language:
         """The language of the answer."""
-        return self.language or ("en" if language_of(self.question) == "en" else "zh")
+        return self.language or answered_in(self.question)
 
 
 class Citation(BaseModel):

@@ -12,6 +12,7 @@ import unicodedata
 from functools import lru_cache
 from itertools import accumulate
 
+from knowledge_base.language import Language
 from knowledge_base.writing import simplified
 
 _FOLD = {
@@ -94,6 +95,11 @@ class Letters:
 def language_of(text: str) -> str:
     """The language of a whole text: see `Letters.language`."""
     return Letters(text).language()
+
+
+def answered_in(text: str) -> Language:
+    """The language to answer a question in: English to English, else Chinese."""
+    return "en" if language_of(text) == "en" else "zh"
 
 
 def visible(text: str) -> tuple[str, list[int]]:

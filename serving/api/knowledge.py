@@ -16,7 +16,7 @@ from knowledge_base.search.entry import Cited, Kind
 from knowledge_base.search.filters import Filters
 from knowledge_base.search.index import SearchHit
 from knowledge_base.search.reranking import DEPTH, reranked
-from models.text.normalise import language_of
+from models.text.normalise import answered_in
 from serving.errors import InvalidInput, NotFound
 from serving.knowledge import reader_of
 from serving.knowledge_answers import judge, reranker_of
@@ -109,7 +109,7 @@ async def search(
     check_department(department)
     if licence is not None and licence not in licences():
         raise InvalidInput("licence: no such code")
-    wanted: Language = language or ("en" if language_of(query) == "en" else "zh")
+    wanted = language or answered_in(query)
     index = services_of(request).knowledge.index
     found = await asyncio.to_thread(
         index.search,

@@ -33,12 +33,13 @@ def test_a_look_up_finds_its_passage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(guidelines, "cards", lambda: FEW)
     asked = lines(
         tmp_path,
-        '{"id": "a", "query": "烧伤后在家先怎么冲水降温", "relevant": {"burns#self_care:1": 2}}',
+        '{"id": "a", "query": "cool a burn under cool water", "relevant": {"burns#self_care:1": 2}}',
         '{"id": "b", "query": "what to eat with gout", "relevant": {"gout#self_care:1": 1}}',
     )
     found = guidelines.score(read_lines(asked), evaluated_models())
     assert found.n == 2
     assert found.estimates["mrr_at_10"].value > 0.2
+    assert found.estimates["answered"].value > 0
     assert 0 <= found.estimates["citation_precision"].value <= 1
     assert set(found.models) == {"embedding", "reranker"}
 

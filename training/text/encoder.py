@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_HIDDEN = -1e4
+HIDDEN = -1e4
 """Added to what padding must not win: far below any score, and finite in bfloat16."""
-_PAIR = 1_000_003
+PAIR = 1_000_003
 """A prime far above the vocabulary: neighbouring ids spread over all buckets."""
 
 
@@ -79,11 +79,11 @@ class Encoder(nn.Module):
     def forward(self, ids: Tensor, marks: Tensor | None = None) -> Tensor:
         """See the class; `marks` [N, L, W] joins what a place says of itself."""
         before = torch.cat([torch.zeros_like(ids[:, :1]), ids[:, :-1]], dim=1)
-        pairs = (before * _PAIR + ids) % self.shape.pairs
+        pairs = (before * PAIR + ids) % self.shape.pairs
         places = torch.cumsum(torch.ones_like(ids[:1]), dim=1) - 1
         said = self.piece(ids) + self.pair(pairs) + self.place(places)
         states = self.dropout(said if marks is None else said + marks)
-        unseen = (ids == 0).to(states.dtype)[:, None, None, :] * _HIDDEN
+        unseen = (ids == 0).to(states.dtype)[:, None, None, :] * HIDDEN
         for layer in self.layers:
             states = layer(states, unseen)
         return torch.as_tensor(self.last(states))
@@ -97,5 +97,5 @@ def pooled(states: Tensor, ids: Tensor) -> Tensor:
 
 def mean_and_maximum(states: Tensor, ids: Tensor) -> Tensor:
     """Mean and maximum over the pieces of each row [N, 2 W], padding left out."""
-    unseen = (ids == 0).to(states.dtype)[:, :, None] * _HIDDEN
+    unseen = (ids == 0).to(states.dtype)[:, :, None] * HIDDEN
     return torch.cat([pooled(states, ids), (states + unseen).amax(dim=1)], dim=-1)

@@ -33,7 +33,8 @@ from models.repository import ModelRepository
 from models.reranker import HostedReranker
 from models.tasks.embedding import EmbeddingTask
 from models.tasks.reranker import RerankerTask
-from training.text.reranker_data import card_of, held_out
+from training.text.pairs import held_out
+from training.text.reranker_data import card_of
 
 _TAKEN_AWAY = 60
 _QUESTIONS = 480

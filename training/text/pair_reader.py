@@ -12,10 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.text.encoder import Encoder
-
-_PAIR = 1_000_003
-_LOW = -1e4
+from training.text.encoder import HIDDEN, PAIR, Encoder
 
 
 class PairReader(nn.Module):
@@ -45,7 +42,7 @@ class PairReader(nn.Module):
         crossed = crossed & real[:, :, None] & real[:, None, :]
         alone = ((pieces[:, :, None] == pieces[:, None, :]) & crossed).any(dim=2)
         before = torch.cat([torch.zeros_like(pieces[:, :1]), pieces[:, :-1]], dim=1)
-        joined = before * _PAIR + pieces
+        joined = before * PAIR + pieces
         paired = ((joined[:, :, None] == joined[:, None, :]) & crossed).any(dim=2)
         mark = after.to(torch.int64) + 2 * alone.to(torch.int64) + 4 * paired.to(torch.int64)
         states = self.encoder(pieces, self.marks(mark))
@@ -65,7 +62,7 @@ class PairReader(nn.Module):
 def _beside(states: Tensor, crossed: Tensor) -> Tensor:
     """Every state, what it attends to in the other text, their distance and product [N, L, 4 W]."""
     scores = states @ states.transpose(1, 2) * states.shape[-1] ** -0.5
-    scores = scores + (~crossed).to(states.dtype) * _LOW
+    scores = scores + (~crossed).to(states.dtype) * HIDDEN
     other = torch.softmax(scores, dim=-1) @ states
     other = other * crossed.any(dim=2, keepdim=True).to(states.dtype)
     return torch.cat([states, other, (states - other).abs(), states * other], dim=-1)
@@ -74,7 +71,7 @@ def _beside(states: Tensor, crossed: Tensor) -> Tensor:
 def _most(states: Tensor, where: Tensor) -> Tensor:
     """The maximum over some places [N, W], 0 where there are none."""
     some = where.any(dim=1, keepdim=True).to(states.dtype)
-    return (states + (~where).to(states.dtype)[:, :, None] * _LOW).amax(dim=1) * some
+    return (states + (~where).to(states.dtype)[:, :, None] * HIDDEN).amax(dim=1) * some
 
 
 def _mean(states: Tensor, where: Tensor) -> Tensor:

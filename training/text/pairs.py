@@ -20,6 +20,11 @@ _MOST_ANSWERS = 2
 """Passages that a question is paired with: the first are the best."""
 
 
+def held_out(key: str) -> bool:
+    """True for about one key in twenty, for ever the same ones."""
+    return zlib.crc32(key.encode("utf-8")) % 20 == 0
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two texts of one source; `key` decides on which side of the split the pair falls.
@@ -34,8 +39,8 @@ class Pair:
 
     @property
     def held_out(self) -> bool:
-        """True for about one key in twenty, for ever the same ones."""
-        return bool(self.key) and zlib.crc32(self.key.encode("utf-8")) % 20 == 0
+        """See `held_out`."""
+        return bool(self.key) and held_out(self.key)
 
 
 def hpo(data_dir: Path, limit: int | None) -> list[Pair]:

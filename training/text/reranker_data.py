@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,7 @@ from knowledge_base.language import Language
 from knowledge_base.questions import Question, questions
 from knowledge_base.search.entry import Shown, card_entries
 from knowledge_base.search.index import KnowledgeIndex
-from training.text.pairs import Pair, diseases, medquad
-
-_HELD_OUT = 20
-"""One question in so many is for measuring."""
+from training.text.pairs import Pair, diseases, held_out, medquad
 
 
 @dataclass(frozen=True)
@@ -26,11 +22,6 @@ class Judged:
     question: str
     passage: str
     right: bool
-
-
-def held_out(question: str) -> bool:
-    """For ever the same ones."""
-    return zlib.crc32(question.encode("utf-8")) % _HELD_OUT == 0
 
 
 class CardPassages:
