@@ -33,7 +33,7 @@ def test_a_look_up_finds_its_passage(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(guidelines, "cards", lambda: FEW)
     asked = lines(
         tmp_path,
-        '{"id": "a", "query": "cool a burn under cool water", "relevant": {"burns#self_care:1": 2}}',
+        '{"id": "a", "query": "put a burn in cool water", "relevant": {"burns#self_care:1": 2}}',
         '{"id": "b", "query": "what to eat with gout", "relevant": {"gout#self_care:1": 1}}',
     )
     found = guidelines.score(read_lines(asked), evaluated_models())
