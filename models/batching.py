@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from models.backends import Tensor, Tensors
 
 
-def cost_of(tensors: Tensors) -> int:
-    """Elements of the largest tensor: tokens for text, pixels for images."""
-    return max((int(t.size) for t in tensors.values()), default=1)
+def rows_of(tensors: Tensors) -> int:
+    """Rows of a request: the length of axis 0."""
+    return len(next(iter(tensors.values())))
+
+
+def length_of(tensors: Tensors) -> int:
+    """Elements of a row of the largest tensor: tokens of a text, pixels of an image."""
+    return max((prod(t.shape[1:]) for t in tensors.values()), default=1)
 
 
 def join(requests: Sequence[Tensors]) -> dict[str, Tensor]:
@@ -41,8 +47,21 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
 
 def split(outputs: Tensors, rows: Sequence[int]) -> list[dict[str, Tensor]]:
     """The outputs of each request again, `rows[i]` rows for request i."""
-    ends = np.cumsum(rows)
+    if len(rows) == 1:
+        return [dict(outputs)]
+    parts: list[dict[str, Tensor]] = []
+    start = 0
+    for count in rows:
+        end = start + count
+        parts.append({name: output[start:end] for name, output in outputs.items()})
+        start = end
+    return parts
+
+
+def pieces(tensors: Tensors, rows: int) -> list[dict[str, Tensor]]:
+    """A request as several of at most `rows` rows each, in order; `join` unites their outputs."""
+    total = rows_of(tensors)
     return [
-        {name: output[end - count : end] for name, output in outputs.items()}
-        for end, count in zip(ends, rows, strict=True)
+        {name: tensor[start : start + rows] for name, tensor in tensors.items()}
+        for start in range(0, total, rows)
     ]

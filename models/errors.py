@@ -23,3 +23,7 @@ class ModelLicenceError(ModelError):
 
 class ModelRefused(ModelError):
     """A model is not fit to be added to the repository, or to be hosted from it; says why."""
+
+
+class ModelUnavailable(ModelError):
+    """This machine, or this model, cannot run in the way that was asked for; says what can."""

@@ -7,11 +7,16 @@ trainers and trusted by nobody: loading validates it and checks every file's sha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 MANIFEST_FILE = "manifest.json"
+
+Runtime = Literal["onnxruntime", "torch"]
+"""What runs a network: `model.onnx`, or the torch program `model.pt2` beside it."""
+Precision = Literal["fp32", "bf16", "fp16"]
+"""What a network multiplies in; sums are fp32 in each."""
 
 
 class _Strict(BaseModel):
@@ -128,6 +133,27 @@ class TrainingSet(_Strict):
     source: str
 
 
+class PrecisionParity(_Strict):
+    """How the network of another runtime or precision differs from the ONNX file in fp32.
+
+    `max_difference` is the largest of all outputs, relative to an output's largest magnitude
+    where that is above 1; `decisions_changed` counts rows with another answer
+    (`models.backends.parity`).
+    """
+
+    runtime: Literal["torch", "tensorrt"]
+    precision: Precision
+    device: Literal["cpu", "cuda"]
+    max_difference: float = Field(ge=0, allow_inf_nan=False)
+    decisions_changed: int = Field(ge=0)
+    rows: int = Field(ge=1)
+
+    @property
+    def holds(self) -> bool:
+        """Whether thresholds and calibration measured on the ONNX file hold here, too."""
+        return self.max_difference <= 1e-2 and self.decisions_changed == 0
+
+
 class Metric(_Strict):
     """A measured number, with its 95 % interval where one was computed."""
 
@@ -143,6 +169,8 @@ class Manifest(_Strict):
     answers; none means 1 for each. `column`: see `Head`.
     `measured_on`: the pictures behind the metrics `dev` of an imaging model: a part that only
     reports, the held-out folds, or what was held out for the calibration too.
+    `backend`: what runs the network where the operator says nothing else. `length_buckets`: the
+    lengths that texts are padded to where shapes must not vary (CUDA graphs), ascending.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
@@ -158,6 +186,7 @@ class Manifest(_Strict):
         "intent",
         "relevance",
         "reranker",
+        "synthetic",
         "urgency",
     ]
     title: dict[Literal["zh", "en"], str]
@@ -179,6 +208,9 @@ class Manifest(_Strict):
     measured_on: Literal["dev", "cross-validation", "held-out"] = "dev"
     metrics: dict[str, dict[str, Metric]] = Field(default_factory=dict)
     parity: dict[str, float] = Field(default_factory=dict)
+    backend: Runtime = "onnxruntime"
+    length_buckets: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)
+    precisions: list[PrecisionParity] = Field(default_factory=list)
     files: dict[str, str]
     notes: list[str] = Field(default_factory=list)
 

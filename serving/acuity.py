@@ -15,6 +15,7 @@ from serving import answering
 from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
 from serving.errors import ModelUnavailable, PayloadTooLarge, UnsupportedLanguage
+from serving.hosting import Hosted
 from serving.services import Services
 from serving.users import User
 
@@ -42,11 +43,13 @@ async def assess(
     _check(services, request)
     scale: Scale = request.scale or services.settings.acuity_scale
     asked = request.model_copy(update={"scale": scale})
-    task = _task(services, scale)
+    hosted = services.hosted
+    task = _task(hosted, scale)
     # Reading is computation: in a thread, a long note does not hold up everybody else.
     question = await asyncio.to_thread(task.read, asked, scale)
     answer = await answering.ask(
         services,
+        hosted,
         urgent=_is_emergency(question),
         prepare=lambda: {task.model: task.prepare(question)},
         finish=lambda outputs: task.finish(question, outputs.get(task.model)),
@@ -68,8 +71,8 @@ def _check(services: Services, request: AcuityRequest) -> None:
         raise UnsupportedLanguage("write in Chinese or English, or give vital signs")
 
 
-def _task(services: Services, scale: Scale) -> AcuityTask:
-    task = services.acuity.get(acuity_scales()[scale].model)
+def _task(hosted: Hosted, scale: Scale) -> AcuityTask:
+    task = hosted.acuity.get(acuity_scales()[scale].model)
     if task is None:
         raise ModelUnavailable(f"no model for the scale {scale} is in the repository")
     return task

@@ -23,8 +23,8 @@ from models.triage.result import TriageResult
 from serving import decisions
 from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
-from serving.engine.engine import EngineStopped, Inference
-from serving.engine.scheduler import Priority, QueueFull
+from serving.engine.inference import EngineStopped, Inference, Priority, QueueFull
+from serving.hosting import Hosted
 from serving.services import Services
 from serving.storage.canonical import JsonObject
 from serving.storage.codes import DecisionKind, Reason
@@ -47,6 +47,7 @@ class Answer(Generic[ResultT]):
 
 async def ask(
     services: Services,
+    hosted: Hosted,
     *,
     urgent: bool,
     prepare: Callable[[], ByModel],
@@ -55,10 +56,12 @@ async def ask(
 ) -> Answer[ResultT]:
     """The answer of one case that was read; `urgent`: the rules call it an emergency.
 
+    `hosted` are the models that it was read for.
+
     `prepare` gives each model's tensors; `finish` makes the answer of the outputs by model, of
     none at all where need be. A model that failed is not among them, nor named in the answer.
     """
-    given = await _inferences(services, urgent, prepare, bulk)
+    given = await _inferences(services, hosted, urgent, prepare, bulk)
     try:
         result = await asyncio.to_thread(finish, {m: one.outputs for m, one in given.items()})
     except Exception as error:
@@ -72,7 +75,11 @@ async def ask(
 
 
 async def _inferences(
-    services: Services, urgent: bool, prepare: Callable[[], ByModel], bulk: Bulk | None
+    services: Services,
+    hosted: Hosted,
+    urgent: bool,
+    prepare: Callable[[], ByModel],
+    bulk: Bulk | None,
 ) -> dict[str, Inference]:
     """What every model that could be asked returned."""
     priority, timeout_s = class_of(services, urgent, bulk)
@@ -84,7 +91,7 @@ async def _inferences(
         return {}
     answers = await asyncio.gather(
         *(
-            services.engine.infer(model, tensors, priority=priority, timeout_s=timeout_s)
+            hosted.infer(model, tensors, priority=priority, timeout_s=timeout_s)
             for model, tensors in asked.items()
         ),
         return_exceptions=True,

@@ -15,6 +15,8 @@ from typing import Protocol
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32 in the order of ASCII, so that text order is number order."""
 
+_PAIRS = [high + low for high in CROCKFORD for low in CROCKFORD]
+_SHIFTS = range(120, -1, -10)
 ID_LENGTH = 26
 """Characters of an identifier after its prefix: 128 bits in base 32."""
 
@@ -73,8 +75,8 @@ class Ids:
         """An identifier such as `dec_01JD6Z…`: the prefix, `_` and 26 characters."""
         milliseconds = int(self._clock.now().timestamp() * 1000)
         number = (milliseconds << 80) | int.from_bytes(self._random(10), "big")
-        digits = (CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
-        return f"{prefix}_{''.join(digits)}"
+        digits = "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+        return f"{prefix}_{digits}"
 
     def secret(self) -> str:
         """43 URL-safe characters that carry 256 random bits."""

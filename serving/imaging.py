@@ -21,9 +21,19 @@ from models.tasks.base import Task
 from models.tasks.imaging import ImagingRequest, ImagingTask
 from serving import answering
 from serving.bulk import Bulk
-from serving.engine.engine import Inference
+from serving.engine.inference import Inference
 from serving.errors import NotFound
-from serving.imaging_records import UNREAD, UNSAID, Opinion, Part, Patient, Study, record_study
+from serving.hosting import Hosted
+from serving.imaging_records import (
+    UNREAD,
+    UNSAID,
+    HostedTask,
+    Opinion,
+    Part,
+    Patient,
+    Study,
+    record_study,
+)
 from serving.services import Services
 from serving.storage.instances import OtherPatient
 from serving.uploads import Upload, opened
@@ -33,17 +43,18 @@ _UNREAD_VERSION = 0
 RequestT = TypeVar("RequestT")
 
 
-def task_of(services: Services, name: str) -> ImagingTask:
+def task_of(services: Services, name: str) -> HostedTask:
     """The imaging task of that name; raises NotFound."""
-    task = services.imaging.get(name)
+    hosted = services.hosted
+    task = hosted.imaging.get(name)
     if task is None:
         raise NotFound("no such imaging task")
-    return task
+    return HostedTask(hosted, task)
 
 
 async def read_study(
     services: Services,
-    task: ImagingTask,
+    task: HostedTask,
     files: Sequence[bytes],
     age_years: float | None,
     user: User,
@@ -67,7 +78,7 @@ async def read_study(
         async with opened(services, data, user) as upload:
             parts.append(await _part(services, task, upload, patient, bulk))
         del upload
-    record = partial(record_study, services, task.model, parts, patient, user, bulk)
+    record = partial(record_study, services, task, parts, patient, user, bulk)
     try:
         try:
             return await asyncio.to_thread(record)
@@ -80,22 +91,22 @@ async def read_study(
 
 
 async def read_upload(
-    services: Services, task: ImagingTask | None, upload: Upload, user: User
+    services: Services, task: HostedTask | None, upload: Upload, user: User
 ) -> Study:
     """Read one file that is opened already; without a task it is kept and queued unread.
 
     Raises IntegrityError when its instance has been added meanwhile, and OtherPatient.
     """
     if task is None:
-        name, part = UNREAD, await asyncio.to_thread(_unread, upload)
+        part = await asyncio.to_thread(_unread, upload)
     else:
-        name, part = task.model, await _part(services, task, upload, UNSAID, None)
-    return await asyncio.to_thread(record_study, services, name, [part], UNSAID, user, None)
+        part = await _part(services, task, upload, UNSAID, None)
+    return await asyncio.to_thread(record_study, services, task, [part], UNSAID, user, None)
 
 
 async def _part(
     services: Services,
-    task: ImagingTask,
+    task: HostedTask,
     upload: Upload,
     patient: Patient,
     bulk: Bulk | None,
@@ -109,7 +120,7 @@ async def _part(
 
 async def _opinion(
     services: Services,
-    task: ImagingTask,
+    hosted_task: HostedTask,
     picture: DecodedImage,
     patient: Patient,
     fingerprint: str,
@@ -117,14 +128,15 @@ async def _opinion(
 ) -> Opinion:
     asked: list[Inference] = []
     kinds = None
-    if services.gate is not None:
-        asked.append(await _infer(services, services.gate, picture, bulk))
-        kinds = services.gate.finish(picture, asked[-1].outputs)
+    hosted, task = hosted_task.hosted, hosted_task.task
+    if hosted.gate is not None:
+        asked.append(await _infer(services, hosted, hosted.gate, picture, bulk))
+        kinds = hosted.gate.finish(picture, asked[-1].outputs)
     request = ImagingRequest(picture, patient.age_years, patient.sex, patient.site, kinds)
     refused = await asyncio.to_thread(task.refusals, request)
     outputs = None
     if not refused:
-        asked.append(await _infer(services, task, request, bulk))
+        asked.append(await _infer(services, hosted, task, request, bulk))
         outputs = asked[-1].outputs
     result = await asyncio.to_thread(task.finish, request, outputs)
     heatmap = layer = None
@@ -143,11 +155,15 @@ async def _opinion(
 
 
 async def _infer(
-    services: Services, task: Task[RequestT, object], request: RequestT, bulk: Bulk | None
+    services: Services,
+    hosted: Hosted,
+    task: Task[RequestT, object],
+    request: RequestT,
+    bulk: Bulk | None,
 ) -> Inference:
     tensors = await asyncio.to_thread(task.prepare, request)
     priority, timeout_s = answering.class_of(services, False, bulk)
-    return await services.engine.infer(task.model, tensors, priority=priority, timeout_s=timeout_s)
+    return await hosted.infer(task.model, tensors, priority=priority, timeout_s=timeout_s)
 
 
 def _maps(task: ImagingTask, request: ImagingRequest, outputs: Tensors) -> tuple[bytes, bytes]:

@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 
 from models.imaging.ages import kept_age
 from models.imaging.opinion import TEXT_WARNINGS, ImagingResult
+from models.tasks.imaging import ImagingTask
 from serving import answering
 from serving.bulk import Bulk
 from serving.decisions import DecisionRecord
+from serving.hosting import Hosted
 from serving.services import Services
 from serving.storage import instances
 from serving.storage.canonical import Json
@@ -27,6 +29,21 @@ from serving.users import User
 
 UNREAD = "none"
 """The task of a study that no model reads: a physician does, without a score."""
+
+
+@dataclass(frozen=True)
+class HostedTask:
+    """An imaging task among the models that it was hosted with."""
+
+    hosted: Hosted
+    task: ImagingTask
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of each model that has a say."""
+        gate = self.hosted.gate
+        asked = [self.task.model] if gate is None else [gate.model, self.task.model]
+        return {name: str(self.hosted.models[name].manifest.version) for name in asked}
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,7 @@ class Part:
 
 def record_study(
     services: Services,
-    task: str,
+    hosted_task: HostedTask | None,
     parts: Sequence[Part],
     patient: Patient,
     user: User,
@@ -95,12 +112,15 @@ def record_study(
 ) -> Study:
     """One decision for all pictures, with the instances and fingerprints that belong to it.
 
+    Without a task the pictures were not read.
+
     Blocking. Raises sqlalchemy's IntegrityError when an instance has been added meanwhile, and
     OtherPatient where an instance's study is held of somebody else.
     """
     opinions = [opinion for part in parts for opinion in part.opinions]
     results = tuple(opinion.result for opinion in opinions)
     version = results[0].model_version
+    task = UNREAD if hosted_task is None else hosted_task.task.model
     pictures = [ReadPicture(opinion.fingerprint, task, version) for opinion in opinions]
     duplicates = _duplicates(services, pictures)
     fresh, known = _instances(services, parts)
@@ -141,7 +161,7 @@ def record_study(
             "images": [result.model_dump(mode="json") for result in results],
             "duplicate_of": [duplicate.model_dump() for duplicate in duplicates],
         },
-        models=_versions(services, task, version),
+        models={} if hosted_task is None else hosted_task.versions,
         rules_version="none",
         disposition=None,
         reasons=_reasons(results, duplicates),
@@ -160,15 +180,6 @@ def record_study(
         max(opinion.queue_s for opinion in opinions),
         sum(opinion.inference_s for opinion in opinions),
     )
-
-
-def _versions(services: Services, task: str, version: int) -> dict[str, str]:
-    """The models that had a say."""
-    if task == UNREAD:
-        return {}
-    gate = services.gate
-    asked = {} if gate is None else {gate.model: str(gate.version)}
-    return {**asked, task: str(version)}
 
 
 def _kept_images(

@@ -30,6 +30,7 @@ from models.triage.result import AI_LABEL
 from serving import decisions
 from serving.errors import ModelUnavailable
 from serving.generator import Generated, Passage
+from serving.hosting import Hosted
 from serving.knowledge import reader_of
 from serving.services import Services
 from serving.storage.codes import DecisionKind
@@ -149,19 +150,20 @@ class KnowledgeAnswer(BaseModel):
 
 async def answer(services: Services, asked: Question, user: User) -> tuple[KnowledgeAnswer, str]:
     """The answer and the id of its decision. Raises ModelUnavailable without a reranker."""
-    task = reranker_of(services)
+    hosted = services.hosted
+    reranker_of(hosted)  # before anything is searched
     index = services.knowledge.index
     language = asked.answered_in
     found, urgent = await asyncio.gather(
         asyncio.to_thread(gather, index, asked.question, language, filters(asked, user)),
         asyncio.to_thread(_urgent, services, asked.question),
     )
-    reranked = await judge(services, task, asked.question, found.texts)
+    reranked = await judge(services, hosted, asked.question, found.texts)
     made = compose(found, reranked)
-    generated = await _worded(services, task, asked, made)
+    generated = await _worded(services, hosted, asked, made)
     result = _result(asked, made, urgent, generated, index)
     models = {
-        name: str(services.models[name].manifest.version)
+        name: str(hosted.models[name].manifest.version)
         for name in ("embedding", RerankerTask.model)
     }
     record = await asyncio.to_thread(
@@ -179,11 +181,11 @@ async def answer(services: Services, asked: Question, user: User) -> tuple[Knowl
     return result, record.id
 
 
-def reranker_of(services: Services) -> RerankerTask:
+def reranker_of(hosted: Hosted) -> RerankerTask:
     """The reranker. Raises ModelUnavailable where the repository has none."""
-    if services.reranker is None:
+    if hosted.reranker is None:
         raise ModelUnavailable("this server has no reranker: search without it, and no answers")
-    return services.reranker
+    return hosted.reranker
 
 
 def filters(asked: Question, user: User) -> Filters:
@@ -195,15 +197,16 @@ def filters(asked: Question, user: User) -> Filters:
 
 
 async def judge(
-    services: Services, task: RerankerTask, question: str, texts: Sequence[str]
+    services: Services, hosted: Hosted, question: str, texts: Sequence[str]
 ) -> NDArray[np.float32]:
     """The reranker's probability [n] that each text answers. Raises the engine's errors."""
+    task = reranker_of(hosted)
     rows = await asyncio.to_thread(lambda: [task.prepare((question, text)) for text in texts])
     order = sorted(range(len(rows)), key=lambda i: rows[i]["pieces"].shape[1])
     parts = [order[i : i + _TOGETHER] for i in range(0, len(order), _TOGETHER)]
     answers = await asyncio.gather(
         *(
-            services.engine.infer(
+            hosted.infer(
                 task.model,
                 join([rows[i] for i in part]),
                 timeout_s=services.settings.inference_timeout_s,
@@ -218,14 +221,14 @@ async def judge(
 
 
 async def _worded(
-    services: Services, task: RerankerTask, asked: Question, made: Answer
+    services: Services, hosted: Hosted, asked: Question, made: Answer
 ) -> Generated | None:
     if services.generator is None or not asked.generate or not made.found:
         return None
     quoted = {one.quote.entry.id: one.quote.judged for one in made.sentences}
 
     async def supports(claim: str, passages: Sequence[str]) -> NDArray[np.float32]:
-        return await judge(services, task, claim, passages)
+        return await judge(services, hosted, claim, passages)
 
     return await services.generator.word(
         asked.question,
@@ -238,7 +241,7 @@ async def _worded(
 def _urgent(services: Services, question: str) -> bool:
     """A question may be a call for help: the rules read it as they read a complaint."""
     try:
-        return services.triage.read(TriageRequest(text=question)).level <= _EMERGENCY
+        return services.hosted.triage.read(TriageRequest(text=question)).level <= _EMERGENCY
     except ValueError:  # nothing that a complaint could be
         return False
 

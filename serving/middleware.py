@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,9 +29,13 @@ SECURITY_HEADERS = {
         "frame-ancestors 'none'"
     ),
 }
+_Header: TypeAlias = tuple[bytes, bytes]
+_SECURITY = [(n.lower().encode(), v.encode()) for n, v in SECURITY_HEADERS.items()]
+_NO_STORE = (b"cache-control", b"no-store")
 _STOW = "/dicom-web/studies"
 _BATCHES = "/v1/batches"
-_UNCACHED = ("/v1/", "/dicom-web/", "/console", "/chat")
+_INFER = "/v2/models/"
+_UNCACHED = ("/v1/", "/v2/", "/dicom-web/", "/console", "/chat")
 
 
 class TooLarge(Exception):
@@ -77,16 +81,11 @@ class Guard:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status, sent = message["status"], True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["path"].startswith(_UNCACHED):
-                    headers.setdefault("Cache-Control", "no-store")
+                message["headers"] = _with_ours(message.get("headers", ()), scope, request_id)
             await send(message)
 
-        limit = self._limit(scope)
-        length = Headers(scope=scope).get("content-length", "0")
+        length, kind = _body_of(scope)
+        limit = self._limit(scope["path"], kind)
         try:
             if not length.isdigit() or int(length) > limit:
                 raise TooLarge
@@ -117,15 +116,38 @@ class Guard:
         response.headers["Connection"] = "close"
         await response(scope, _nothing, send)
 
-    def _limit(self, scope: Scope) -> int:
-        kind = Headers(scope=scope).get("content-type", "").lower()
-        if kind.startswith("multipart/form-data"):
+    def _limit(self, path: str, kind: bytes) -> int:
+        if kind.startswith(b"multipart/form-data"):
             return self._settings.max_image_bytes + _MULTIPART_OVERHEAD
-        if scope["path"].startswith(_STOW) and kind.startswith("multipart/related"):
+        if path.startswith(_STOW) and kind.startswith(b"multipart/related"):
             return self._settings.max_stow_bytes
-        if scope["path"] == _BATCHES:
+        if path == _BATCHES:
             return self._settings.batch_max_bytes
+        if path.startswith(_INFER):
+            return self._settings.max_tensor_bytes
         return self._settings.max_body_bytes
+
+
+def _body_of(scope: Scope) -> tuple[bytes, bytes]:
+    """What the request says of its body: Content-Length and, in small letters, Content-Type."""
+    length, kind = b"0", b""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            length = value
+        elif name == b"content-type":
+            kind = value.lower()
+    return length, kind
+
+
+def _with_ours(headers: Iterable[_Header], scope: Scope, request_id: str) -> list[_Header]:
+    """A response's headers with those that every response has; a route's own go first."""
+    given = list(headers)
+    names = {name for name, _ in given}
+    given.append((b"x-request-id", request_id.encode("ascii")))
+    given.extend(header for header in _SECURITY if header[0] not in names)
+    if b"cache-control" not in names and scope["path"].startswith(_UNCACHED):
+        given.append(_NO_STORE)
+    return given
 
 
 def _limited(receive: Receive, limit: int) -> Receive:

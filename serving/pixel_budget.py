@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from serving.engine.scheduler import QueueFull
+from serving.engine.inference import QueueFull
 
 _MOST_WAITING = 32
 _RETRY_AFTER_S = 2.0

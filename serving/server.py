@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 import uvicorn
@@ -24,6 +26,7 @@ FIRST_USERS = (
     ("First administrator", Role.ADMINISTRATOR),
     ("Patient app", Role.PATIENT_APP),
 )
+FAREWELL_S = 1.0
 
 
 def make_first_users(db: Database) -> dict[Role, str]:
@@ -33,8 +36,19 @@ def make_first_users(db: Database) -> dict[Role, str]:
     return {role: users.create(db, name=name, role=role).api_key for name, role in FIRST_USERS}
 
 
+def announce_start(settings: Settings, db: Database, announce: Callable[[str], None]) -> None:
+    """Tell where the server is and, in an empty database, the keys of its first users."""
+    keys = make_first_users(db)
+    if keys:
+        announce("\nFirst start. These keys are shown once; keep them:")
+        for role, key in keys.items():
+            announce(f"  {role.value:<14} {key}")
+    url = f"http://{settings.host}:{settings.port}"
+    announce(f"\nPatient chat  {url}/\nConsole       {url}/console  (sign in with a key)\n")
+
+
 async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was accepted.
+    """Serve in this process until SIGTERM or SIGINT, then finish what was accepted.
 
     Raises SystemExit with a sentence when the server cannot start, for example because a
     needed model is missing or not licensed.
@@ -42,19 +56,22 @@ async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
     logs.configure(settings.log_level)
 
     def opened(services: Services) -> None:
-        for entry in services.models.values():
+        for entry in services.hosted.models.values():
             for note in entry.manifest.licence_notes:
                 log.warning("licence", model=entry.manifest.name, note=note)
-        keys = make_first_users(services.db)
-        if keys:
-            announce("\nFirst start. These keys are shown once; keep them:")
-            for role, key in keys.items():
-                announce(f"  {role.value:<14} {key}")
-        url = f"http://{settings.host}:{settings.port}"
-        announce(f"\nPatient chat  {url}/\nConsole       {url}/console  (sign in with a key)\n")
+        announce_start(settings, services.db, announce)
 
-    app = create_app(settings, opened=opened)
-    server = uvicorn.Server(
+    server = server_of(create_app(settings, opened=opened), settings)
+    await server.serve()
+    if not server.started:
+        raise SystemExit(1)
+
+
+def server_of(
+    app: ASGIApp, settings: Settings, *, started: Callable[[], Awaitable[None]] | None = None
+) -> Server:
+    """The HTTP server of one process; `started` is called when it listens."""
+    return Server(
         uvicorn.Config(
             _Starting(app),
             host=settings.host,
@@ -63,11 +80,43 @@ async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=20,
-        )
+        ),
+        started,
     )
-    await server.serve()
-    if not server.started:
-        raise SystemExit(1)
+
+
+class Server(uvicorn.Server):
+    """Ends as its clients would wish: no request that was sent to it is cut off.
+
+    A connection that is kept alive may be sent the next request at the very moment when it is
+    closed. So for a while everybody is answered with `Connection: close` first, and goes by
+    himself; only who says nothing that long is hung up on.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        super().__init__(config)
+        self._has_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        if self._has_started is not None:
+            await self._has_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        for listener in self.servers:
+            listener.close()
+        for one in sockets or ():
+            one.close()
+        state = self.server_state
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        until = asyncio.get_running_loop().time() + FAREWELL_S
+        while state.connections and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
 
 
 class _Starting:

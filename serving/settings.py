@@ -6,12 +6,13 @@ Each field's description is what the documentation shows; a test keeps them the 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.backends.synthetic import entry_of
 from models.repository import SHIPPED, ModelRepository
 
 
@@ -22,6 +23,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="HTTP processes. With two or more, one further process runs the models for "
+        "all of them.",
+    )
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
@@ -44,6 +52,9 @@ class Settings(BaseSettings):
     )
     max_messages: int = Field(50, ge=1, description="Most messages in one triage or consult.")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest JSON body in bytes.")
+    max_tensor_bytes: int = Field(
+        64_000_000, ge=1_000, description="Largest body of `/v2/models/…/infer` in bytes."
+    )
     max_image_bytes: int = Field(
         32_000_000, ge=1_000, description="Largest image upload in bytes, all files together."
     )
@@ -69,8 +80,64 @@ class Settings(BaseSettings):
     queue_capacity: int = Field(256, ge=2, description="Most requests that wait per model.")
     queue_reserved: int = Field(32, ge=1, description="Places of the queue kept for emergencies.")
     max_batch: int = Field(16, ge=1, description="Most requests in one batch.")
-    model_threads: int = Field(
-        2, ge=1, description="Threads inside one network; more than the cores slows all down."
+    model_workers: int = Field(
+        1,
+        ge=1,
+        description="Batches of one model that run at once, each on processor cores of its own.",
+    )
+    model_threads: int | None = Field(
+        None, ge=1, description="Threads of one worker; the default shares the cores out evenly."
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local", description="Where the models run: in this server, or on a Ray cluster."
+    )
+    ray_address: str = Field(
+        "local",
+        pattern=r"^(local|auto|[^\s/:]+:\d{1,5})$",
+        description="The cluster, of which this machine must be a node: `HOST:PORT` of its head, "
+        "`auto` for the one that runs here, or `local` to start one here and end it again.",
+    )
+    ray_name: str = Field(
+        "fenzhen",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        description="What this server is called on the cluster; no two may share a name.",
+    )
+    ray_min_replicas: int = Field(
+        1, ge=1, le=1000, description="Replicas of each model that always run; 2 outlast a node."
+    )
+    ray_max_replicas: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Most replicas of a model; Ray adds one when two batches of requests are under "
+        "way for each.",
+    )
+    ray_replica_cpus: float | None = Field(
+        None,
+        ge=0,
+        description="Processor cores that a replica reserves on its node; the default is its "
+        "`model_threads` (or 1), and none on a cluster that was started here.",
+    )
+    ray_gpus: dict[str, float] = Field(
+        {},
+        description="GPUs, or a part of one, that a replica of a model reserves, as "
+        '`{"cxr_pneumonia": 0.5}`.',
+    )
+    ray_patience_s: float = Field(
+        300.0,
+        gt=0,
+        description="Longest that a request without a deadline is asked for again and again when "
+        "the cluster fails.",
+    )
+    model_versions: dict[str, int] = Field(
+        {}, description='Versions to serve instead of the latest, as `{"department": 1}`.'
+    )
+    all_versions: bool = Field(
+        False, description="Host every version in the repository; `/v2` can ask for each."
+    )
+    synthetic: str = Field(
+        "",
+        description="Networks that compute nothing, for load tests: `echo`, `sleep:5+0.5n`.",
     )
     lease_seconds: int = Field(
         600, ge=5, description="How long a claimed review stays claimed without a heartbeat."
@@ -138,6 +205,12 @@ class Settings(BaseSettings):
         "120", pattern=r"^\d{2,8}$", description="Ambulance number shown to patients."
     )
 
+    @model_validator(mode="after")
+    def _fewest_first(self) -> Self:
+        if self.ray_min_replicas > self.ray_max_replicas:
+            raise ValueError("ray_min_replicas is more than ray_max_replicas")
+        return self
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
@@ -146,6 +219,13 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError("no such time zone") from error
         return name
+
+    @field_validator("synthetic")
+    @classmethod
+    def _known_networks(cls, text: str) -> str:
+        for one in text.split():
+            entry_of(one)
+        return text
 
     @property
     def repository(self) -> ModelRepository:

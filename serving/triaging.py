@@ -65,12 +65,14 @@ async def triage(
     """
     check_limits(services, request)
     # Reading is computation: in a thread, a long text does not hold up everybody else.
-    judged = await asyncio.to_thread(services.triage.read, request)
+    hosted = services.hosted
+    judged = await asyncio.to_thread(hosted.triage.read, request)
     answer = await answering.ask(
         services,
+        hosted,
         urgent=judged.level <= 2,
-        prepare=lambda: services.triage.prepare(judged),
-        finish=lambda outputs: services.triage.finish(judged, outputs),
+        prepare=lambda: hosted.triage.prepare(judged),
+        finish=lambda outputs: hosted.triage.finish(judged, outputs),
         bulk=bulk,
     )
     record = await asyncio.to_thread(

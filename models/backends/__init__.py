@@ -16,5 +16,12 @@ class Backend(Protocol):
     """A loaded network. `run` is thread-safe and blocks; axis 0 of every tensor is the batch."""
 
     def run(self, inputs: Tensors) -> dict[str, Tensor]:
-        """Outputs by name for a batch of inputs by name."""
+        """Outputs by name for a batch of inputs by name.
+
+        Raises ModelRunError where the network fails or is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the network's memory and threads; twice is once. What runs may finish."""
         ...

@@ -63,7 +63,10 @@ class Inquiry:
             c for c, o in facts.observations.items() if o.status == "present"
         ) | frozenset(present)
         self._expected = Expectations(terms, facts, self._present, ways.alarms)
+        # An atom stands in many ways: what is known of it is worked out once.
         self._truths: dict[int, Truth] = {}
+        self._chances: dict[tuple[int, bool], float] = {}
+        self._may_ask: dict[int, bool] = {}
 
     def worths(self, level: int, fired: Iterable[Rule]) -> dict[str, Worth]:
         """The worth of every key that could change the disposition."""
@@ -123,7 +126,8 @@ class Inquiry:
         key = self._key(worth.atom)
         known = found.setdefault(key, worth)
         best = worth if worth.value > known.value else known
-        found[key] = replace(best, alone=min(worth.alone, known.alone))
+        alone = min(worth.alone, known.alone)
+        found[key] = best if best.alone == alone else replace(best, alone=alone)
 
     def _key(self, atom: Atom) -> str:
         """What to ask: of something not yet known to be there, first whether it is."""
@@ -133,6 +137,12 @@ class Inquiry:
         return atom.key
 
     def _askable(self, atom: Atom) -> bool:
+        known = id(atom)
+        if known not in self._may_ask:
+            self._may_ask[known] = self._is_askable(atom)
+        return self._may_ask[known]
+
+    def _is_askable(self, atom: Atom) -> bool:
         if atom.key is None:
             return False
         key = self._key(atom)
@@ -171,6 +181,12 @@ class Inquiry:
         return concerns(code, self._facts)
 
     def _chance(self, atom: Atom, touched: bool) -> float:
+        known = (id(atom), touched)
+        if known not in self._chances:
+            self._chances[known] = self._chance_of(atom, touched)
+        return self._chances[known]
+
+    def _chance_of(self, atom: Atom, touched: bool) -> float:
         if atom.key in ("age", "sex"):
             return 0.5
         if atom.quality and atom.code in self._present:

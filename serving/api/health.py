@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from sqlalchemy import text
 
@@ -55,16 +55,15 @@ async def live() -> Health:
 @router.get("/health/ready")
 async def ready(request: Request) -> Health:
     """Models are warm and the database answers."""
-    if not services_of(request).engine.alive:
-        raise ModelUnavailable("a model's worker has ended")
-    await asyncio.to_thread(_ping, request)
+    await must_be_ready(services_of(request))
     return Health()
 
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Prometheus metrics. They hold no patient data."""
-    return Response(generate_latest(services_of(request).registry), media_type=CONTENT_TYPE_LATEST)
+    text = await asyncio.to_thread(request.app.state.exposition)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/models")
@@ -88,7 +87,7 @@ async def model(name: str, request: Request, _user: Reader) -> ModelAnswer:
 
 
 def _all(services: Services) -> dict[str, ModelEntry]:
-    return {**services.models, **services.refused}
+    return {**services.hosted.models, **services.hosted.refused}
 
 
 def _describe(services: Services, entry: ModelEntry) -> ModelAnswer:
@@ -106,6 +105,13 @@ def _describe(services: Services, entry: ModelEntry) -> ModelAnswer:
     )
 
 
-def _ping(request: Request) -> None:
-    with services_of(request).db.read() as session:
+async def must_be_ready(services: Services) -> None:
+    """Raise ModelUnavailable or StorageUnavailable unless requests can be answered."""
+    if not services.engine.alive:
+        raise ModelUnavailable("a model's worker has ended")
+    await asyncio.to_thread(_ping, services)
+
+
+def _ping(services: Services) -> None:
+    with services.db.read() as session:
         session.execute(text("SELECT 1"))

@@ -19,7 +19,7 @@ from knowledge_base.search.reranking import DEPTH, reranked
 from models.text.normalise import answered_in
 from serving.errors import InvalidInput, NotFound
 from serving.knowledge import reader_of
-from serving.knowledge_answers import judge, reranker_of
+from serving.knowledge_answers import judge
 from serving.security import allow, services_of
 from serving.users import Permission, User
 
@@ -121,7 +121,7 @@ async def search(
     if rerank:
         read = [hit.shown.indexed for hit in found[:DEPTH]]
         services = services_of(request)
-        judged = await judge(services, reranker_of(services), query, read)
+        judged = await judge(services, services.hosted, query, read)
         found = reranked(found, judged)[:k]
     return SearchAnswer(
         query=query, language=wanted, version=index.version, hits=[_hit(hit) for hit in found]

@@ -17,8 +17,7 @@ from starlette.exceptions import HTTPException
 from knowledge_base.language import Language
 from models.errors import ModelError
 from models.imaging.decode import ImageRejected
-from serving.engine.engine import DeadlinePassed, EngineStopped
-from serving.engine.scheduler import QueueFull
+from serving.engine.inference import DeadlinePassed, EngineStopped, QueueFull, TooManyRows
 from serving.errors import (
     PROBLEM_MEDIA_TYPE,
     DeadlineExceeded,
@@ -35,13 +34,13 @@ from serving.errors import (
     from_exception,
     problem,
 )
+from serving.inference_protocol.errors import error_response, is_inference
 from serving.storage.canonical import dumps
 
 log = structlog.get_logger()
 
 _MACHINE_PATHS = (
     "/v1/",
-    "/v2/",
     "/dicom-web/",
     "/health/",
     "/metrics",
@@ -84,6 +83,8 @@ def as_error(error: Exception) -> FenzhenError:
         )
     if isinstance(error, QueueFull):
         return TooBusy("the model's queue is full", retry_after=round(error.retry_after_s + 0.5))
+    if isinstance(error, TooManyRows):
+        return PayloadTooLarge(f"at most {error.most} rows in one request")
     if isinstance(error, DeadlinePassed):
         return DeadlineExceeded("the model did not answer in time")
     if isinstance(error, EngineStopped):
@@ -98,7 +99,9 @@ def as_error(error: Exception) -> FenzhenError:
 
 
 def respond(request: Request, error: FenzhenError) -> Response:
-    """The problem as a response."""
+    """The problem as a response; in the words of their protocol for callers of `/v2`."""
+    if is_inference(request.url.path):
+        return error_response(error, preferred_language(request))
     body = problem(error, request.url.path, language=preferred_language(request))
     return Response(
         dumps(body), error.status, headers=error.headers(), media_type=PROBLEM_MEDIA_TYPE
@@ -147,7 +150,8 @@ def where(raised: Exception) -> list[str]:
 
 
 def _for_people(request: Request) -> bool:
-    machine = request.url.path.startswith(_MACHINE_PATHS)
+    path = request.url.path
+    machine = path.startswith(_MACHINE_PATHS) or is_inference(path)
     return not machine and "text/html" in request.headers.get("accept", "")
 
 
@@ -155,6 +159,7 @@ _KINDS: tuple[type[Exception], ...] = (
     FenzhenError,
     ModelError,
     QueueFull,
+    TooManyRows,
     DeadlinePassed,
     EngineStopped,
     RequestValidationError,

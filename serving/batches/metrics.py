@@ -18,5 +18,8 @@ class BatchMetrics:
             ["task"], registry=registry,
         )  # fmt: skip
         self.running = Gauge(
-            "fenzhen_batches_running", "Batches that take turns now.", registry=registry
+            "fenzhen_batches_running",
+            "Batches that take turns now.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )

@@ -29,8 +29,7 @@ from serving.batches.metrics import BatchMetrics
 from serving.batches.rotation import Rotation
 from serving.batches.run import Run
 from serving.bulk import Bulk
-from serving.engine.engine import EngineStopped
-from serving.engine.scheduler import QueueFull
+from serving.engine.inference import EngineStopped, QueueFull
 from serving.errors import (
     FenzhenError,
     Forbidden,

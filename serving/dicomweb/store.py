@@ -24,10 +24,10 @@ from models.imaging.decode import ImageRejected, RejectionCode
 from serving.dicomweb.elements import DataSet, Element, element, instance_url, study_url
 from serving.dicomweb.routing import route_task
 from serving.dicomweb.stacks import joined
-from serving.engine.engine import DeadlinePassed, EngineStopped
-from serving.engine.scheduler import QueueFull
+from serving.engine.inference import DeadlinePassed, EngineStopped, QueueFull
 from serving.errors import StorageUnavailable
 from serving.imaging import read_upload
+from serving.imaging_records import HostedTask
 from serving.services import Services
 from serving.storage import instances
 from serving.storage.instances import InstanceHeader, OtherPatient
@@ -160,10 +160,12 @@ def _is_held(services: Services, instance: Instance) -> bool:
 
 async def _keep(services: Services, upload: Upload, instance: Instance, user: User) -> None:
     header = instance.header
-    name = route_task(header.modality, header.body_part, header.sop_class_uid, services.imaging)
+    hosted = services.hosted
+    name = route_task(header.modality, header.body_part, header.sop_class_uid, hosted.imaging)
     if name is None and await asyncio.to_thread(joined, services, upload, user):
         return
-    await read_upload(services, None if name is None else services.imaging[name], upload, user)
+    task = None if name is None else HostedTask(hosted, hosted.imaging[name])
+    await read_upload(services, task, upload, user)
 
 
 def status_of(outcomes: Sequence[Outcome]) -> int:

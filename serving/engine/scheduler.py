@@ -1,112 +1,231 @@
 """The scheduler of one model: a pure state machine, with no clock, thread or event loop.
 
-Work-conserving: `next_batch` is asked when a worker is free and never waits for a batch to
-fill. The queue is bounded, with a part kept for emergencies. Classes go in order
-emergency > interactive > bulk; a job that has waited `ageing_s` counts one class higher, so
-bulk is never starved. Times are seconds of any monotonic clock, given by the caller.
+Work-conserving: `take` is asked when a worker is free and never waits for a batch to fill. The
+queue is bounded, with a part kept for emergencies, and turns away at the door whoever would get
+his answer too late. Classes go in order emergency > interactive > bulk; a job that has waited
+`ageing_s` counts one class higher, so bulk is never starved. Times are seconds of any monotonic
+clock, given by the caller.
+
+A batch is the most urgent job and whatever may share with it, in order of urgency. A job that
+would make the batch more padding than `max_padding`, or larger than its budget, keeps its place
+and is passed over: rows of a like length run together. The first in order always runs, so nothing
+is passed over for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import deque
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
+from itertools import count
 
+from serving.engine.inference import Priority, QueueFull
+from serving.engine.service_time import ServiceTime
 
-class Priority(IntEnum):
-    """Scheduling classes, most urgent first."""
-
-    emergency = 0
-    interactive = 1
-    bulk = 2
-
-
-class QueueFull(Exception):
-    """The bound of the queue is reached: the caller should try again after `retry_after_s`."""
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("the queue is full")
-        self.retry_after_s = retry_after_s
+_HOPE = 0.75
+"""Part of a job's patience that the wait before it may be expected to take. The rest is for what
+comes later and is more urgent, and for batches that take longer than those before."""
+_LOOK = 4
+"""How many batches deep a batch is looked for: taking one costs the same however long the queue."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one model's queue.
+    """Bounds of one model's queue and of its batches.
 
     `capacity` jobs may wait, of which `reserved` only for emergencies; a batch holds at most
-    `max_batch` jobs and `budget` cost (tokens or pixels; a single job may exceed it alone).
+    `max_batch` rows and `budget` elements (tokens or pixels), padding included and `max_padding`
+    of it at most. A single job may exceed the budget alone.
     """
 
     capacity: int = 256
     reserved: int = 32
     max_batch: int = 16
-    budget: int = 1 << 20
+    budget: int = 1 << 24
+    max_padding: float = 0.5
     ageing_s: float = 2.0
+
+    def rows_of(self, length: int) -> int:
+        """Most rows of that many elements that one job should have."""
+        return max(1, min(self.max_batch, self.budget // max(1, length)))
 
 
 @dataclass(frozen=True)
 class Job:
-    """One waiting request. `cost` is its share of the batch budget; `deadline` is absolute."""
+    """Rows that wait for a worker: `length` elements each. `deadline` is absolute."""
 
     key: Hashable
     priority: Priority
     enqueued: float
-    cost: int = 1
+    rows: int = 1
+    length: int = 1
     deadline: float = float("inf")
+
+    @property
+    def size(self) -> int:
+        """Elements without padding."""
+        return self.rows * self.length
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a worker should run now, most urgent first. `late`: taken out, not to be run."""
+
+    id: int
+    jobs: tuple[Job, ...]
+    late: tuple[Job, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all jobs."""
+        return sum(job.rows for job in self.jobs)
+
+    @property
+    def size(self) -> int:
+        """Elements that the network sees, padding included."""
+        return self.rows * max((job.length for job in self.jobs), default=0)
 
 
 @dataclass
 class Scheduler:
-    """See the module docstring. Keys must be unique among waiting jobs."""
+    """See the module docstring. A key is used once."""
 
     limits: Limits
+    workers: int = 1
+    service: ServiceTime = field(default_factory=ServiceTime)
+    _queues: dict[Priority, deque[Job]] = field(
+        default_factory=lambda: {p: deque() for p in Priority}
+    )
     _waiting: dict[Hashable, Job] = field(default_factory=dict)
-    _service_s: float = 0.01
+    _rows: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
+    _size: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
+    _running: dict[int, float] = field(default_factory=dict)
+    _ids: Iterator[int] = field(default_factory=count)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def submit(self, job: Job) -> None:
-        """Queue a job; raises QueueFull when its class has no room left."""
-        reserve = 0 if job.priority is Priority.emergency else self.limits.reserved
-        if len(self._waiting) >= self.limits.capacity - reserve:
-            batches = 1 + len(self._waiting) / self.limits.max_batch
-            raise QueueFull(retry_after_s=batches * self._service_s)
-        self._waiting[job.key] = job
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queue the jobs of one request, all or none; raises QueueFull.
+
+        Refused where its class has no room left, and, unless it is an emergency, where it cannot
+        be expected to be served in time. An idle model takes everything.
+        """
+        first = jobs[0]
+        urgent = first.priority is Priority.emergency
+        room = self.limits.capacity - (0 if urgent else self.limits.reserved)
+        if len(self._waiting) + len(jobs) > room:
+            raise QueueFull(self.wait_s(Priority.bulk, first.enqueued))
+        if not urgent and (self._waiting or self._running) and first.deadline != float("inf"):
+            wait = self.wait_s(first.priority, first.enqueued, jobs)
+            patience = first.deadline - first.enqueued
+            if wait > _HOPE * patience:
+                raise QueueFull(wait - _HOPE * patience)
+        for job in jobs:
+            self._waiting[job.key] = job
+            self._queues[job.priority].append(job)
+            self._rows[job.priority] += job.rows
+            self._size[job.priority] += job.size
+
+    def wait_s(self, priority: Priority, now: float, jobs: Sequence[Job] = ()) -> float:
+        """Expected seconds until jobs of that class, submitted now, are served."""
+        ahead = [p for p in Priority if p <= priority]
+        rows = sum(self._rows[p] for p in ahead) + sum(job.rows for job in jobs)
+        size = sum(self._size[p] for p in ahead) + sum(job.size for job in jobs)
+        batches, rest = divmod(rows, self.limits.max_batch)
+        length = size / rows if rows else 0.0
+        own = batches * self.service.predict(self.limits.max_batch * length)
+        if rest:
+            own += self.service.predict(rest * length)
+        running = sum(max(0.0, end - now) for end in self._running.values())
+        return (running + own) / self.workers
 
     def cancel(self, key: Hashable) -> bool:
         """Drop a waiting job; False when it is not waiting (any more)."""
-        return self._waiting.pop(key, None) is not None
+        job = self._waiting.pop(key, None)
+        if job is None:
+            return False
+        self._left(job)
+        queue = self._queues[job.priority]
+        # Dropped jobs are passed over when they come up; many of them are cleared away.
+        if len(queue) > 2 * self.limits.capacity:
+            self._queues[job.priority] = deque(j for j in queue if j.key in self._waiting)
+        return True
 
-    def expire(self, now: float) -> list[Job]:
-        """Remove and return the jobs whose deadline has passed."""
-        late = [job for job in self._waiting.values() if job.deadline <= now]
-        for job in late:
-            del self._waiting[job.key]
-        return late
+    def take(self, now: float) -> Batch | None:
+        """Remove and return what a free worker should do now; None when nothing waits.
 
-    def next_batch(self, now: float) -> list[Job]:
-        """Remove and return the jobs that a free worker should run now, most urgent first.
-
-        Within a class the order is that of arrival. Among the jobs that fit, the batch takes
-        them in that order and skips none: a large job is never overtaken for ever.
+        Of jobs with the same class and fitting length the order is that of arrival. Jobs whose
+        deadline has passed, or will have by the time they could be answered, are `late`; but an
+        expectation alone never leaves a worker idle.
         """
-        batch: list[Job] = []
-        cost = 0
-        for job in sorted(self._waiting.values(), key=lambda j: self._rank(j, now)):
-            if len(batch) == self.limits.max_batch:
+        if not self._waiting:
+            return None
+        taken: list[Job] = []
+        late: list[Job] = []
+        doubtful: list[Job] = []
+        passed: set[tuple[Priority, int, int]] = set()
+        rows = size = longest = 0
+        soonest = now + self.service.predict(1)
+        most = _LOOK * self.limits.max_batch
+        for looked, job in enumerate(self._in_order(now)):
+            if rows == self.limits.max_batch or (taken and looked >= most):
                 break
-            if batch and cost + job.cost > self.limits.budget:
-                break
-            batch.append(job)
-            cost += job.cost
-        for job in batch:
+            if job.deadline <= now:
+                late.append(job)
+            elif job.deadline < soonest:
+                doubtful.append(job)
+            elif (kind := (job.priority, job.rows, job.length)) in passed:
+                pass  # not before one of its kind that came earlier
+            elif taken and not self._fits(job, rows, size, longest):
+                passed.add(kind)
+            else:
+                taken.append(job)
+                rows, size = rows + job.rows, size + job.size
+                longest = max(longest, job.length)
+        if not taken and doubtful:
+            taken.append(doubtful.pop(0))
+        late.extend(doubtful)
+        for job in (*taken, *late):
             del self._waiting[job.key]
+            self._left(job)
+        batch = Batch(next(self._ids), tuple(taken), tuple(late))
+        if taken:
+            self._running[batch.id] = now + self.service.predict(batch.size)
         return batch
 
-    def served(self, seconds: float) -> None:
-        """Tell how long a batch took: a moving mean for the Retry-After of refusals."""
-        self._service_s += 0.2 * (seconds - self._service_s)
+    def done(self, batch: Batch, seconds: float) -> None:
+        """Tell that a batch is over, and how long it took."""
+        del self._running[batch.id]
+        self.service.observe(batch.size, seconds)
+
+    def _fits(self, job: Job, rows: int, size: int, longest: int) -> bool:
+        rows += job.rows
+        area = rows * max(longest, job.length)
+        limits = self.limits
+        padding = 1.0 - (size + job.size) / area
+        return rows <= limits.max_batch and area <= limits.budget and padding <= limits.max_padding
+
+    def _left(self, job: Job) -> None:
+        self._rows[job.priority] -= job.rows
+        self._size[job.priority] -= job.size
+
+    def _in_order(self, now: float) -> Iterator[Job]:
+        """Waiting jobs, most urgent first: within a class the oldest has aged most."""
+        lines = {}
+        for priority, queue in self._queues.items():
+            while queue and queue[0].key not in self._waiting:
+                queue.popleft()
+            lines[priority] = (job for job in queue if job.key in self._waiting)
+        heads = {p: head for p, line in lines.items() if (head := next(line, None)) is not None}
+        while heads:
+            priority = min(heads, key=lambda p: self._rank(heads[p], now))
+            yield heads[priority]
+            following = next(lines[priority], None)
+            if following is None:
+                del heads[priority]
+            else:
+                heads[priority] = following
 
     def _rank(self, job: Job, now: float) -> tuple[int, float]:
         promoted = int((now - job.enqueued) / self.limits.ageing_s)

@@ -26,11 +26,12 @@ from rich.table import Table
 
 from models.backends import Tensors
 from models.backends.onnx import OnnxBackend
+from models.backends.warm_up import zeros
 from models.repository import ModelEntry, ModelRepository
 from serving.engine.engine import Engine
 from serving.engine.metrics import EngineMetrics
+from serving.engine.model_queue import Worker
 from serving.engine.scheduler import Limits
-from serving.services import warm_up
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 CALLERS = 64
@@ -54,8 +55,8 @@ def measure(
     """`rounds` turns of `seconds` each for the engine and for every batch size of the bare loop."""
     rng = np.random.default_rng(0)
     row = {
-        name: rng.normal(size=zeros.shape).astype(zeros.dtype)
-        for name, zeros in warm_up(entry.manifest).items()
+        name: rng.normal(size=empty.shape).astype(empty.dtype)
+        for name, empty in zeros(entry.manifest).items()
     }
     backend = OnnxBackend(entry.network, threads=threads)
     bare: dict[int, list[float]] = {size: [] for size in BATCHES}
@@ -89,7 +90,7 @@ def _bare(backend: OnnxBackend, row: Tensors, size: int, seconds: float) -> floa
 
 async def _engine(backend: OnnxBackend, row: Tensors, max_batch: int, seconds: float) -> float:
     engine = Engine(EngineMetrics(CollectorRegistry()))
-    engine.add("model", backend, Limits(max_batch=max_batch))
+    engine.add("model", [Worker(backend)], Limits(max_batch=max_batch))
     await engine.infer("model", row)
     start, done = time.perf_counter(), 0
 

@@ -173,7 +173,7 @@ def imaging_view(services: Services, decision: DecisionRecord) -> ImagingView:
     stored: dict[str, Any] = dict(decision.input)
     answered: dict[str, Any] = dict(decision.result)
     results = [ImagingResult.model_validate(r) for r in answered["images"]]
-    entry = services.models.get(stored["task"])
+    entry = services.hosted.models.get(stored["task"])
     manifest = None if entry is None else entry.manifest
     return ImagingView(
         decision=decision,

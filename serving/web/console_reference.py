@@ -29,7 +29,7 @@ EVENTS = 100
 async def models(request: Request) -> Response:
     """The hosted models with what was measured and their cards."""
     member = await access.reader(request, Permission.MODELS_READ)
-    listed = await asyncio.to_thread(_models, services_of(request).models)
+    listed = await asyncio.to_thread(_models, services_of(request).hosted.models)
     return page(request, "console/models.html", member=member, models=listed)
 
 

@@ -139,7 +139,8 @@ def _form(
     wrong: Mapping[int, str] | None = None,
 ) -> Response:
     services = services_of(request)
-    tasks = {name: services.models[name].manifest for name in services.imaging}
+    hosted = services.hosted
+    tasks = {name: hosted.models[name].manifest for name in hosted.imaging}
     return page(
         request,
         "console/study.html",

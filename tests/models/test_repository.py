@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from models.backends.onnx import OnnxBackend
+from models.backends.warm_up import zeros
 from models.batching import join, split
 from models.errors import ModelIntegrityError, ModelLicenceError, UnknownModel
 from models.manifest import Manifest, read_manifest, write_manifest
 from models.repository import SHIPPED, ModelRepository
-from serving.services import warm_up
 
 ENTRIES = ModelRepository().entries()
 
@@ -90,12 +90,12 @@ def test_a_patients_answer_does_not_depend_on_who_shares_the_batch(entry) -> Non
     rows = []
     for length in (8, 3, 21):
         row = {}
-        for name, zeros in warm_up(entry.manifest).items():
-            shape = [length if s == 8 and zeros.ndim == 2 else s for s in zeros.shape]
+        for name, empty in zeros(entry.manifest).items():
+            shape = [length if s == 8 and empty.ndim == 2 else s for s in empty.shape]
             row[name] = (
-                rng.integers(1, 1000, shape).astype(zeros.dtype)
-                if zeros.dtype.kind == "i"
-                else rng.random(shape).astype(zeros.dtype)
+                rng.integers(1, 1000, shape).astype(empty.dtype)
+                if empty.dtype.kind == "i"
+                else rng.random(shape).astype(empty.dtype)
             )
         rows.append(row)
     together = split(backend.run(join(rows)), [1, 1, 1])

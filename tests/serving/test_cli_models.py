@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from models.manifest import OutOfDistribution, read_manifest, write_manifest
 from models.repository import SHIPPED, ModelRepository, sha256_of
 from serving.cli import app
-from serving.services import NEEDED
+from serving.hosting import NEEDED
 from serving.settings import Settings
 from serving.storage.codes import Role
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from serving.engine.scheduler import QueueFull
+from serving.engine.inference import QueueFull
 from serving.pixel_budget import PixelBudget
 
 

@@ -14,8 +14,9 @@ from models.errors import ModelLicenceError, UnknownModel
 from models.manifest import Manifest, read_manifest, write_manifest
 from models.repository import ModelRepository
 from serving.app import create_app
+from serving.hosting import NEEDED
 from serving.server import make_first_users
-from serving.services import NEEDED, Services, open_services
+from serving.services import Services, open_services
 from serving.settings import Settings
 from serving.storage.codes import Role
 
@@ -58,9 +59,9 @@ def test_a_model_for_research_alone_is_left_out_and_the_rest_is_served(
 
     def opened(services: Services) -> None:
         keys.update(make_first_users(services.db))
-        assert "research" not in services.models
-        assert "research" not in services.acuity
-        assert "research" not in services.engine.models
+        assert "research" not in services.hosted.models
+        assert "research" not in services.hosted.acuity
+        assert "research@1" not in services.engine.models
 
     with TestClient(create_app(settings(with_research_model), opened=opened)) as client:
         assert "model not loaded" in "".join(capsys.readouterr())
@@ -79,8 +80,8 @@ def test_with_leave_the_research_model_is_hosted(with_research_model: Path) -> N
     async def scenario() -> None:
         allowed = settings(with_research_model, allow_noncommercial=True)
         services = await open_services(allowed, CollectorRegistry())
-        assert "research" in services.engine.models
-        assert services.refused == {}
+        assert "research@1" in services.engine.models
+        assert services.hosted.refused == {}
         await services.close()
 
     asyncio.run(scenario())
@@ -99,8 +100,8 @@ def test_an_imaging_model_that_would_answer_any_picture_is_not_hosted(
 
     def opened(services: Services) -> None:
         keys.update(make_first_users(services.db))
-        assert services.imaging == {}
-        assert "cxr_pneumonia" not in services.engine.models
+        assert services.hosted.imaging == {}
+        assert not any(m.startswith("cxr_pneumonia") for m in services.engine.models)
 
     with TestClient(create_app(settings(repository), opened=opened)) as client:
         assert "would answer any picture" in "".join(capsys.readouterr())

@@ -44,7 +44,7 @@ def cannot_prepare(services: Services, patch: pytest.MonkeyPatch) -> None:
     def fail(_request: object) -> None:
         raise ValueError("the tokenizer failed on 说话不清")
 
-    for task in (services.triage, *services.acuity.values()):
+    for task in (services.hosted.triage, *services.hosted.acuity.values()):
         patch.setattr(task, "prepare", fail)
 
 
@@ -55,12 +55,14 @@ def queue_is_full(services: Services, patch: pytest.MonkeyPatch) -> None:
 
 def network_fails(services: Services, patch: pytest.MonkeyPatch) -> None:
     for queue in services.engine._queues.values():
-        patch.setattr(queue, "backend", Failing())
+        for worker in queue.workers:
+            patch.setattr(worker.backend, "run", Failing().run)
 
 
 def network_talks_nonsense(services: Services, patch: pytest.MonkeyPatch) -> None:
     for queue in services.engine._queues.values():
-        patch.setattr(queue, "backend", Nonsense())
+        for worker in queue.workers:
+            patch.setattr(worker.backend, "run", Nonsense().run)
 
 
 Breakage = Callable[[Services, pytest.MonkeyPatch], None]
@@ -113,7 +115,9 @@ def test_a_routine_case_gets_the_error_and_no_record(
 def test_one_broken_model_of_two_costs_an_emergency_only_its_own_part(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.services.engine._queues["urgency"], "backend", Failing())
+    identity = api.services.hosted.models["urgency"].identity
+    [worker] = api.services.engine._queues[identity].workers
+    monkeypatch.setattr(worker.backend, "run", Failing().run)
     answer = api.client.post("/v1/triage", json=EMERGENCIES["/v1/triage"], headers=api.app_user)
     assert set(answer.json()["result"]["models"]) == {"department"}
 

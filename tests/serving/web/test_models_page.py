@@ -24,13 +24,13 @@ def staff(api: Api) -> TestClient:
 def test_every_model_is_shown_with_its_card(api: Api, staff: TestClient) -> None:
     page = staff.get("/console/models")
     assert page.status_code == 200
-    assert page.text.count('class="model-card"') == len(api.services.models)
+    assert page.text.count('class="model-card"') == len(api.services.hosted.models)
 
 
 def test_a_card_that_vanished_costs_the_page_nothing_else(
     api: Api, staff: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = api.services.models
+    models = api.services.hosted.models
     for name, entry in models.items():
         monkeypatch.setitem(models, name, replace(entry, folder=tmp_path))  # type: ignore[arg-type]
     page = staff.get("/console/models")

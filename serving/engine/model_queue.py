@@ -1,0 +1,307 @@
+"""One hosted model: its queue, the threads that run it, the callers that wait.
+
+A worker is a thread that takes the next batch by itself the moment it is free: between two
+batches nothing waits for the event loop, however busy that is with requests. The loop queues,
+answers and watches deadlines; the threads join, run and split. The scheduler between them is
+guarded by one lock, held for microseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+import structlog
+
+from models.backends import Backend, Tensor, Tensors
+from models.batching import join, length_of, pieces, rows_of, split
+from models.errors import ModelRunError
+from serving.engine.inference import (
+    DeadlinePassed,
+    EngineStopped,
+    Inference,
+    Priority,
+    QueueFull,
+    TooManyRows,
+)
+from serving.engine.metrics import EngineMetrics
+from serving.engine.scheduler import Batch, Job, Limits, Scheduler
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A network and the processor cores that it keeps to; none: wherever there is room.
+
+    Workers of one model may share a network where it is thread-safe and not pinned.
+    """
+
+    backend: Backend
+    cores: tuple[int, ...] = ()
+
+
+@dataclass
+class _Waiting:
+    tensors: Tensors
+    future: asyncio.Future[Inference]
+
+
+class ModelQueue:
+    """See the module docstring. Made inside the event loop that serves it."""
+
+    def __init__(
+        self,
+        name: str,
+        workers: Sequence[Worker],
+        limits: Limits,
+        metrics: EngineMetrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self.workers = tuple(workers)
+        self._loop = asyncio.get_running_loop()
+        self._scheduler = Scheduler(limits, workers=len(workers))
+        self._metrics = metrics.of(name)
+        self._clock = clock
+        self._keys = itertools.count()
+        self._requests: dict[Hashable, _Waiting] = {}
+        self._deadlines: list[tuple[float, Hashable]] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._work = threading.Condition(threading.Lock())
+        self._stopping = False
+        self._ended = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._threads = [
+            threading.Thread(target=self._run, args=(worker,), name=f"model-{name}", daemon=True)
+            for worker in workers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the workers run."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    async def infer(
+        self, tensors: Tensors, priority: Priority, timeout_s: float | None
+    ) -> Inference:
+        """Outputs for one request of any number of rows; raises what `InferenceEngine` names.
+
+        More rows than fit a batch run as several jobs, and fail as one.
+        """
+        most = self.limits.rows_of(length_of(tensors))
+        if rows_of(tensors) <= most:
+            (future,) = self._submit([tensors], priority, timeout_s)
+            return await future
+        return await self._infer_parts(pieces(tensors, most), priority, timeout_s)
+
+    async def _infer_parts(
+        self, parts: Sequence[Tensors], priority: Priority, timeout_s: float | None
+    ) -> Inference:
+        room = self.limits.capacity - self.limits.reserved
+        if len(parts) > room:
+            self._metrics.rejected("too_many_rows").inc()
+            raise TooManyRows(room * rows_of(parts[0]))
+        futures = self._submit(parts, priority, timeout_s)
+        try:
+            answers = await asyncio.gather(*futures)
+        finally:
+            for future in futures:
+                future.cancel()
+        return Inference(
+            join([answer.outputs for answer in answers]),
+            max(answer.queue_s for answer in answers),
+            sum(answer.inference_s for answer in answers),
+        )
+
+    def _submit(
+        self, parts: Sequence[Tensors], priority: Priority, timeout_s: float | None
+    ) -> list[asyncio.Future[Inference]]:
+        if self._stopping:
+            raise EngineStopped(self.name)
+        now = self._clock()
+        deadline = float("inf") if timeout_s is None else now + timeout_s
+        jobs = [
+            Job(next(self._keys), priority, now, rows_of(part), length_of(part), deadline)
+            for part in parts
+        ]
+        # Before the workers can see the jobs: one of them may be answered at once.
+        futures = [self._expect(job, part) for job, part in zip(jobs, parts, strict=True)]
+        try:
+            with self._work:
+                self._scheduler.submit(jobs)
+                self._work.notify(len(jobs))
+        except QueueFull:
+            for job in jobs:
+                self._forget(job.key)
+            self._metrics.rejected("queue_full").inc()
+            raise
+        self._metrics.waiting.set(len(self._scheduler))
+        if timeout_s is not None:
+            for job in jobs:
+                heappush(self._deadlines, (deadline, job.key))
+            self._watch()
+        return futures
+
+    def _expect(self, job: Job, tensors: Tensors) -> asyncio.Future[Inference]:
+        future: asyncio.Future[Inference] = self._loop.create_future()
+        self._requests[job.key] = _Waiting(tensors, future)
+        self._empty.clear()
+        future.add_done_callback(lambda done: self._settled(job.key, done))
+        return future
+
+    def _settled(self, key: Hashable, future: asyncio.Future[Inference]) -> None:
+        """A caller has his answer or has gone away: in both cases nothing of his may wait."""
+        self._forget(key)
+        if future.cancelled():
+            with self._work:
+                dropped = self._scheduler.cancel(key)
+            if dropped:
+                self._metrics.rejected("cancelled").inc()
+
+    def _forget(self, key: Hashable) -> None:
+        self._requests.pop(key, None)
+        if not self._requests:
+            self._empty.set()
+
+    # Deadlines: one alarm for the earliest, set when it is the first, and never per request.
+
+    def _watch(self) -> None:
+        while self._deadlines and self._deadlines[0][1] not in self._requests:
+            heappop(self._deadlines)
+        if not self._deadlines:
+            return
+        earliest = self._deadlines[0][0]
+        at = self._loop.time() + max(0.0, earliest - self._clock())
+        if self._alarm is not None:
+            if self._alarm.when() <= at:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        now = self._clock()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, key = heappop(self._deadlines)
+            waiting = self._requests.get(key)
+            if waiting is not None and not waiting.future.done():
+                with self._work:
+                    self._scheduler.cancel(key)
+                self._metrics.rejected("deadline").inc()
+                waiting.future.set_exception(DeadlinePassed(self.name))
+        self._watch()
+
+    # Workers.
+
+    def _run(self, worker: Worker) -> None:
+        if worker.cores:
+            os.sched_setaffinity(0, worker.cores)
+        while (batch := self._next()) is not None:
+            started = self._clock()
+            answers = self._answers(worker.backend, batch)
+            took = self._clock() - started
+            with self._work:
+                self._scheduler.done(batch, took)
+            try:
+                self._loop.call_soon_threadsafe(self._deliver, batch, answers, started, took)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+            self._count(batch, started, took)
+
+    def _next(self) -> Batch | None:
+        """The next batch with work in it; None at the end."""
+        while True:
+            with self._work:
+                while (batch := self._scheduler.take(self._clock())) is None:
+                    if self._ended:
+                        return None
+                    self._work.wait()
+            if batch.late:
+                self._loop.call_soon_threadsafe(self._too_late, batch.late)
+            if batch.jobs:
+                return batch
+
+    def _answers(self, backend: Backend, batch: Batch) -> list[dict[str, Tensor]] | Exception:
+        # Nothing may end the worker: those who wait behind this batch still need it.
+        try:
+            # A caller that went away meanwhile has no tensors here any more.
+            given = [self._requests.get(job.key) for job in batch.jobs]
+            live = [one.tensors for one in given if one is not None]
+            if not live:
+                return []
+            rows = [rows_of(tensors) for tensors in live]
+            outputs = backend.run(join(live))
+            if any(output.shape[0] != sum(rows) for output in outputs.values()):
+                return ModelRunError("the network answered other rows than it was asked")
+            parts = iter(split(outputs, rows))
+            return [{} if one is None else next(parts) for one in given]
+        except Exception as error:
+            return error
+
+    def _count(self, batch: Batch, started: float, took: float) -> None:
+        for job in batch.jobs:
+            self._metrics.queue_seconds[job.priority].observe(started - job.enqueued)
+        self._metrics.batch_size.observe(batch.rows)
+        self._metrics.inference_seconds.observe(took)
+        self._metrics.padding.inc(batch.size - sum(job.size for job in batch.jobs))
+
+    # Back in the loop.
+
+    def _deliver(
+        self,
+        batch: Batch,
+        answers: list[dict[str, Tensor]] | Exception,
+        started: float,
+        took: float,
+    ) -> None:
+        self._metrics.waiting.set(len(self._scheduler))
+        for i, job in enumerate(batch.jobs):
+            waiting = self._requests.get(job.key)
+            if waiting is None or waiting.future.done():
+                continue
+            if isinstance(answers, Exception):
+                waiting.future.set_exception(answers)
+            else:
+                waiting.future.set_result(Inference(answers[i], started - job.enqueued, took))
+
+    def _too_late(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            waiting = self._requests.get(job.key)
+            if waiting is not None and not waiting.future.done():
+                self._metrics.rejected("deadline").inc()
+                waiting.future.set_exception(DeadlinePassed(self.name))
+
+    # The end.
+
+    def stop(self) -> None:
+        """Take nothing new from now on."""
+        self._stopping = True
+
+    async def drain(self) -> None:
+        """Take nothing new, finish what waits, end the workers and let go of the networks."""
+        self.stop()
+        await self._empty.wait()
+        with self._work:
+            self._ended = True
+            self._work.notify_all()
+        await asyncio.to_thread(self._join)
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        for worker in self.workers:
+            worker.backend.close()

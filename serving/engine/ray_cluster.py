@@ -1,0 +1,223 @@
+"""The Ray cluster: joining it, putting models on it as Ray Serve deployments, and leaving.
+
+The only module that knows Ray. Everything here blocks and belongs in a thread. Each model is an
+application of its own, so that one comes and goes without the others; Ray Serve's HTTP proxies are
+not started. Nothing is sent to Ray's makers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when ray is imported
+
+import ray
+from ray import serve
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ObjectLostError,
+    RayError,
+    RayTaskError,
+)
+from ray.serve.exceptions import RayServeException
+from ray.serve.schema import ApplicationStatus
+
+from models.backends import Tensors
+from models.errors import ModelRunError, ModelUnavailable
+from models.repository import ModelEntry
+from serving.engine.inference import Priority
+from serving.engine.local import limits_of
+from serving.engine.ray_model import Call, ClusterFault
+from serving.engine.ray_replica import SETTINGS, Replica, Reply, Shipped
+from serving.settings import Settings
+
+_NAMESPACE = "fenzhen"
+_START_S = 180.0
+"""Longest wait for a model's first replica, until it is warm."""
+_LOOK_S = 0.2
+_HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 2.0, 5.0
+_UP_S, _DOWN_S = 5.0, 300.0
+"""How long there must be too much, or too little, to do before a replica is added or taken out."""
+
+
+class Cluster:
+    """This server's part of a cluster. Its applications are called `SERVER:NAME@VERSION`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects, or starts a cluster on this machine. Raises ModelUnavailable."""
+        self._settings = settings
+        self._local = settings.ray_address == "local"
+        self._prefix = f"{settings.ray_name}:"
+        self._threads = settings.model_threads or (None if self._local else 1)
+        self._deploying = threading.Lock()
+        self._files: dict[str, ray.ObjectRef[Shipped]] = {}
+        try:
+            ray.init(
+                address=settings.ray_address,
+                namespace=_NAMESPACE,
+                include_dashboard=False if self._local else None,
+                log_to_driver=False,
+                logging_level="warning",
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ModelUnavailable(f"no Ray cluster at {settings.ray_address}: {error}") from error
+        try:
+            self._presence = self._take_name()
+            serve.start(proxy_location="Disabled")
+            for left in self._applications():
+                serve.delete(left)
+        except BaseException:
+            ray.shutdown()
+            raise
+
+    def deploy(self, entry: ModelEntry) -> Call:
+        """Put a model on the cluster and wait until it answers. Raises ModelUnavailable."""
+        shipped = Shipped.of(entry)
+        application = self._prefix + entry.identity
+        reference = ray.put(shipped)
+        given = self._settings.model_dump(include=set(SETTINGS)) | {"model_threads": self._threads}
+        target = serve.RunTarget(
+            self._deployment(entry).bind([reference], given),
+            name=application,
+            route_prefix=None,
+        )
+        with self._deploying:
+            (handle,) = serve.run_many([target], wait_for_applications_running=False)
+        try:
+            self._await_running(entry.identity)
+            handle.identity.remote().result(timeout_s=_START_S)
+        except BaseException:
+            serve.delete(application, _blocking=False)
+            raise
+        self._files[entry.identity] = reference
+        infer = handle.infer
+
+        async def call(tensors: Tensors, priority: Priority, timeout_s: float | None) -> Reply:
+            try:
+                reply: Reply = await infer.remote(dict(tensors), priority, timeout_s)
+            except (RayError, RayServeException) as error:
+                raise _fault(error) from error
+            return reply
+
+        return call
+
+    def remove(self, identity: str) -> None:
+        """Take a model off the cluster; what its replicas have, they finish."""
+        serve.delete(self._prefix + identity)
+        self._files.pop(identity, None)
+
+    def answering(self) -> frozenset[str]:
+        """Identities of this server's models that have a replica which runs."""
+        return frozenset(
+            name.removeprefix(self._prefix)
+            for name, application in serve.status().applications.items()
+            if name.startswith(self._prefix)
+            and any(d.replica_states.get("RUNNING") for d in application.deployments.values())
+        )
+
+    def close(self) -> None:
+        """Take everything of this server off the cluster and leave; a local one ends with it."""
+        with contextlib.suppress(RayError, RayServeException, ConnectionError, TimeoutError):
+            if self._local:
+                serve.shutdown()
+            else:
+                for name in self._applications():
+                    serve.delete(name)
+        ray.shutdown()
+
+    def _take_name(self) -> object:
+        """Two servers of one name would take each other's models off the cluster.
+
+        The actor ends with this process, however that ends.
+        """
+        try:
+            actor = ray.remote(_Presence).options(
+                name=self._settings.ray_name, num_cpus=0, max_restarts=-1
+            )
+            return actor.remote()
+        except ValueError as error:
+            raise ModelUnavailable(
+                f"a server called {self._settings.ray_name} is on this cluster already; "
+                "give this one another FENZHEN_RAY_NAME"
+            ) from error
+
+    def _applications(self) -> Iterator[str]:
+        return (name for name in serve.status().applications if name.startswith(self._prefix))
+
+    def _deployment(self, entry: ModelEntry) -> serve.Deployment:
+        settings = self._settings
+        limits = limits_of(settings)
+        cpus = settings.ray_replica_cpus
+        if cpus is None:
+            # On one machine the models share its cores, as they do without Ray.
+            cpus = 0 if self._local else self._threads
+        return serve.deployment(
+            Replica,
+            name=entry.manifest.name,
+            ray_actor_options={
+                "num_cpus": cpus,
+                "num_gpus": settings.ray_gpus.get(entry.manifest.name, 0),
+            },
+            # Everything that our queue has room for: it says no, and Ray Serve need not.
+            max_ongoing_requests=limits.capacity + limits.max_batch + 1,
+            autoscaling_config={
+                "min_replicas": settings.ray_min_replicas,
+                "max_replicas": settings.ray_max_replicas,
+                # One batch runs and the next one is there.
+                "target_ongoing_requests": 2 * limits.max_batch,
+                "upscale_delay_s": _UP_S,
+                "downscale_delay_s": _DOWN_S,
+                "metrics_interval_s": 1.0,
+                "look_back_period_s": _UP_S,
+            },
+            health_check_period_s=_HEALTH_PERIOD_S,
+            health_check_timeout_s=_HEALTH_TIMEOUT_S,
+            graceful_shutdown_wait_loop_s=0.2,
+            max_constructor_retry_count=3,
+            logging_config={"log_level": "WARNING", "enable_access_log": False},
+        )
+
+    def _await_running(self, identity: str) -> None:
+        until = time.monotonic() + _START_S
+        while True:
+            found = serve.status().applications.get(self._prefix + identity)
+            if found is not None and found.status == ApplicationStatus.RUNNING:
+                return
+            failed = found is not None and found.status == ApplicationStatus.DEPLOY_FAILED
+            if failed or time.monotonic() > until:
+                why = "" if found is None else _last_words(found)
+                raise ModelUnavailable(f"{identity} does not start on the Ray cluster: {why}")
+            time.sleep(_LOOK_S)
+
+
+class _Presence:
+    """Holds a server's name on the cluster."""
+
+
+def _last_words(application: object) -> str:
+    said = [getattr(application, "message", "")]
+    said += [one.message for one in getattr(application, "deployments", {}).values()]
+    lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no node has room for it"
+
+
+def _fault(error: Exception) -> Exception:
+    """The cluster's failures as `ClusterFault`; what a replica's code raised is the model's."""
+    if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
+        return ModelRunError(type(error.cause).__name__)
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return ClusterFault(reason)
+    return ClusterFault("cluster")
+
+
+_REASONS: dict[type[Exception], str] = {
+    ActorDiedError: "replica_died",
+    ActorUnavailableError: "replica_unreachable",
+    ObjectLostError: "answer_lost",
+}
