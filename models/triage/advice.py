@@ -80,14 +80,16 @@ def choose_cards(
     pregnancy, women) is first for them, last where nobody said, and not for others.
     """
     chosen = {c: None for c in named if c is not None and c in cards}
+    order = {finding: 1 + place for place, finding in reversed([*enumerate(present)])}
     overlap = {
         card_id: _fit(card, facts)
         * sum(
-            1.0 / ((1 + present.index(f)) * (1 + place))
+            1.0 / (order[f] * (1 + place))
             for place, f in enumerate(card.head.findings)
-            if f in present
+            if f in order
         )
         for card_id, card in cards.items()
+        if not order.keys().isdisjoint(card.head.findings)
     }
     ranked = sorted((c for c in overlap if overlap[c] > 0), key=lambda c: (-overlap[c], c))
     chosen |= dict.fromkeys(ranked)

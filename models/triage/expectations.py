@@ -73,9 +73,17 @@ class Expectations:
 
 def prevalence(code: str, age_years: float | None) -> float:
     """How common a long-term condition is at an age; of an unknown age, in grown-ups."""
-    bands = only().prevalence.get(code, {})
+    bands = _prevalences().get(code)
+    if bands is None:
+        return 0.0
     age = _GROWN_UP if age_years is None else age_years
-    return next((share for low, share in sorted(bands.items(), reverse=True) if age >= low), 0.0)
+    return next((share for low, share in bands if age >= low), 0.0)
+
+
+@lru_cache(maxsize=1)
+def _prevalences() -> dict[str, list[tuple[float, float]]]:
+    """By condition: from which age how many have it, the oldest first."""
+    return {code: sorted(b.items(), reverse=True) for code, b in only().prevalence.items()}
 
 
 @lru_cache(maxsize=1)
