@@ -76,6 +76,7 @@ class ModelQueue:
         self._requests: dict[Hashable, _Waiting] = {}
         self._deadlines: list[tuple[float, Hashable]] = []
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._work = threading.Condition(threading.Lock())
         self._stopping = False
         self._ended = False
@@ -185,10 +186,10 @@ class ModelQueue:
         earliest = self._deadlines[0][0]
         at = self._loop.time() + max(0.0, earliest - self._clock())
         if self._alarm is not None:
-            if self._alarm.when() <= at:
+            if self._alarm_at <= at:
                 return
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(at, self._ring)
+        self._alarm, self._alarm_at = self._loop.call_at(at, self._ring), at
 
     def _ring(self) -> None:
         self._alarm = None

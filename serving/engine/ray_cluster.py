@@ -12,8 +12,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when ray is imported
+# Read when ray is imported: nothing is told to its makers, and what outlives `close` in Ray's own
+# threads does not join the cluster again by itself, or start one.
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0"}
 
 import ray
 from ray import serve
@@ -25,6 +28,7 @@ from ray.exceptions import (
     RayTaskError,
 )
 from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus
 
 from models.backends import Tensors
@@ -55,7 +59,9 @@ class Cluster:
         self._prefix = f"{settings.ray_name}:"
         self._threads = settings.model_threads or (None if self._local else 1)
         self._deploying = threading.Lock()
-        self._files: dict[str, ray.ObjectRef[Shipped]] = {}
+        self._open = threading.Lock()
+        self._closed = False
+        self._placed: dict[str, _Placed] = {}
         try:
             ray.init(
                 address=settings.ray_address,
@@ -94,7 +100,7 @@ class Cluster:
         except BaseException:
             serve.delete(application, _blocking=False)
             raise
-        self._files[entry.identity] = reference
+        self._placed[entry.identity] = _Placed(handle, reference)
         infer = handle.infer
 
         async def call(tensors: Tensors, priority: Priority, timeout_s: float | None) -> Reply:
@@ -108,27 +114,37 @@ class Cluster:
 
     def remove(self, identity: str) -> None:
         """Take a model off the cluster; what its replicas have, they finish."""
-        serve.delete(self._prefix + identity)
-        self._files.pop(identity, None)
+        with self._open:
+            if not self._closed:
+                self._placed.pop(identity).handle.shutdown()
+                serve.delete(self._prefix + identity)
 
     def answering(self) -> frozenset[str]:
         """Identities of this server's models that have a replica which runs."""
+        with self._open:
+            applications = {} if self._closed else serve.status().applications
         return frozenset(
             name.removeprefix(self._prefix)
-            for name, application in serve.status().applications.items()
+            for name, application in applications.items()
             if name.startswith(self._prefix)
             and any(d.replica_states.get("RUNNING") for d in application.deployments.values())
         )
 
     def close(self) -> None:
         """Take everything of this server off the cluster and leave; a local one ends with it."""
-        with contextlib.suppress(RayError, RayServeException, ConnectionError, TimeoutError):
-            if self._local:
-                serve.shutdown()
-            else:
-                for name in self._applications():
-                    serve.delete(name)
-        ray.shutdown()
+        with self._open:
+            if self._closed:
+                return
+            self._closed = True
+            with contextlib.suppress(RayError, RayServeException, ConnectionError, TimeoutError):
+                for placed in self._placed.values():
+                    placed.handle.shutdown()
+                if self._local:
+                    serve.shutdown()
+                else:
+                    for name in self._applications():
+                        serve.delete(name)
+            ray.shutdown()
 
     def _take_name(self) -> object:
         """Two servers of one name would take each other's models off the cluster.
@@ -193,6 +209,15 @@ class Cluster:
                 why = "" if found is None else _last_words(found)
                 raise ModelUnavailable(f"{identity} does not start on the Ray cluster: {why}")
             time.sleep(_LOOK_S)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A model on the cluster. Its files stay in the object store as long as they are named here:
+    a replica that starts later needs them, too."""
+
+    handle: DeploymentHandle[Replica]
+    shipped: ray.ObjectRef[Shipped]
 
 
 class _Presence:

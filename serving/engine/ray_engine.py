@@ -29,7 +29,9 @@ _LOOK_S = 2.0
 """How often the cluster is asked whether every model has a replica: for `alive` alone."""
 
 
-async def open_ray_engine(settings: Settings, metrics: EngineMetrics, registry: CollectorRegistry) -> RayEngine:
+async def open_ray_engine(
+    settings: Settings, metrics: EngineMetrics, registry: CollectorRegistry
+) -> RayEngine:
     """Join the cluster that the settings name, or start one. Raises ModelUnavailable."""
     try:
         # In a thread, too: on the main one, Ray would take the server's place at SIGTERM.

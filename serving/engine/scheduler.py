@@ -23,8 +23,11 @@ from serving.engine.inference import Priority, QueueFull
 from serving.engine.service_time import ServiceTime
 
 _HOPE = 0.75
-"""Part of a job's patience that the wait before it may be expected to take. The rest is for what
-comes later and is more urgent, and for batches that take longer than those before."""
+"""Part of a job's patience that its wait may be expected to take. The rest is for batches that take
+longer than those before."""
+_FORGET = 0.9
+"""Weight of the past in what is known of the more urgent classes: some ten batches count."""
+_MOST_AHEAD = 0.9
 _LOOK = 4
 """How many batches deep a batch is looked for: taking one costs the same however long the queue."""
 
@@ -100,6 +103,7 @@ class Scheduler:
     _rows: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
     _size: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
     _running: dict[int, float] = field(default_factory=dict)
+    _overtaking: dict[Priority, float] = field(default_factory=lambda: dict.fromkeys(Priority, 0.0))
     _ids: Iterator[int] = field(default_factory=count)
 
     def __len__(self) -> int:
@@ -128,7 +132,10 @@ class Scheduler:
             self._size[job.priority] += job.size
 
     def wait_s(self, priority: Priority, now: float, jobs: Sequence[Job] = ()) -> float:
-        """Expected seconds until jobs of that class, submitted now, are served."""
+        """Expected seconds until jobs of that class, submitted now, are served.
+
+        What is ahead of them now, and what more urgent classes have lately taken of each batch.
+        """
         ahead = [p for p in Priority if p <= priority]
         rows = sum(self._rows[p] for p in ahead) + sum(job.rows for job in jobs)
         size = sum(self._size[p] for p in ahead) + sum(job.size for job in jobs)
@@ -138,7 +145,8 @@ class Scheduler:
         if rest:
             own += self.service.predict(rest * length)
         running = sum(max(0.0, end - now) for end in self._running.values())
-        return (running + own) / self.workers
+        left = 1.0 - min(self._overtaking[priority], _MOST_AHEAD)
+        return (running + own) / self.workers / left
 
     def cancel(self, key: Hashable) -> bool:
         """Drop a waiting job; False when it is not waiting (any more)."""
@@ -192,12 +200,20 @@ class Scheduler:
         batch = Batch(next(self._ids), tuple(taken), tuple(late))
         if taken:
             self._running[batch.id] = now + self.service.predict(batch.size)
+            self._note_classes(taken)
         return batch
 
     def done(self, batch: Batch, seconds: float) -> None:
         """Tell that a batch is over, and how long it took."""
         del self._running[batch.id]
         self.service.observe(batch.size, seconds)
+
+    def _note_classes(self, taken: Sequence[Job]) -> None:
+        """How much of a batch goes to whatever is more urgent than each class."""
+        for priority in Priority:
+            more_urgent = sum(job.rows for job in taken if job.priority < priority)
+            share = min(1.0, more_urgent / self.limits.max_batch)
+            self._overtaking[priority] += (1 - _FORGET) * (share - self._overtaking[priority])
 
     def _fits(self, job: Job, rows: int, size: int, longest: int) -> bool:
         rows += job.rows

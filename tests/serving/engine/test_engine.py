@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from models.backends import Tensor, Tensors
@@ -72,7 +73,7 @@ def test_each_caller_gets_the_rows_that_it_sent() -> None:
             np.testing.assert_array_equal(answer.outputs["y"], [[2 * i, 2 * i + 2]])
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_what_arrives_while_the_worker_is_busy_shares_the_next_batch() -> None:
@@ -89,7 +90,7 @@ def test_what_arrives_while_the_worker_is_busy_shares_the_next_batch() -> None:
         assert network.batches == [1, 8]
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_rows_of_different_length_are_padded_and_cut_to_their_own_rows() -> None:
@@ -109,7 +110,7 @@ def test_rows_of_different_length_are_padded_and_cut_to_their_own_rows() -> None
         assert short.outputs["y"][0, 0] == 10
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_failing_batch_fails_its_callers_and_the_engine_goes_on() -> None:
@@ -121,7 +122,7 @@ def test_a_failing_batch_fails_its_callers_and_the_engine_goes_on() -> None:
         assert answer.outputs["y"][0, 0] == 6
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_full_queue_refuses_at_once_but_still_takes_an_emergency() -> None:
@@ -143,7 +144,7 @@ def test_a_full_queue_refuses_at_once_but_still_takes_an_emergency() -> None:
         assert answers[-1].outputs["y"][0, 0] == 14
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_deadline_frees_the_caller_and_the_work_is_dropped() -> None:
@@ -160,7 +161,7 @@ def test_a_deadline_frees_the_caller_and_the_work_is_dropped() -> None:
         await engine.drain()
         assert network.batches == [1]
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_cancelled_caller_costs_the_others_nothing() -> None:
@@ -182,7 +183,7 @@ def test_a_cancelled_caller_costs_the_others_nothing() -> None:
         await engine.drain()
         assert network.batches == [1, 1]
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_draining_finishes_what_waits_and_takes_nothing_new() -> None:
@@ -200,7 +201,7 @@ def test_draining_finishes_what_waits_and_takes_nothing_new() -> None:
         assert len(await asyncio.gather(*tasks)) == 5
         await drained
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_an_unknown_model_is_said_so() -> None:
@@ -210,7 +211,7 @@ def test_an_unknown_model_is_said_so() -> None:
             await engine.infer("nobody", row(1))
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_request_of_many_rows_runs_in_parts_and_comes_back_whole_and_in_order() -> None:
@@ -224,7 +225,7 @@ def test_a_request_of_many_rows_runs_in_parts_and_comes_back_whole_and_in_order(
         assert max(network.batches) <= 8
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_request_whose_part_fails_fails_as_one_and_leaves_nothing_behind() -> None:
@@ -238,7 +239,7 @@ def test_a_request_whose_part_fails_fails_as_one_and_leaves_nothing_behind() -> 
         await engine.drain()
         assert sum(network.batches) <= 10
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_request_that_could_never_wait_here_is_told_how_large_it_may_be() -> None:
@@ -250,7 +251,7 @@ def test_a_request_that_could_never_wait_here_is_told_how_large_it_may_be() -> N
         assert (await engine.infer("double", {"x": np.ones((8, 1), np.float32)})).outputs
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_several_workers_run_at_once() -> None:
@@ -267,7 +268,7 @@ def test_several_workers_run_at_once() -> None:
         assert [(await task).outputs["y"][0, 0] for task in tasks] == [0, 2]
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_pinned_worker_keeps_to_its_cores() -> None:
@@ -291,7 +292,7 @@ def test_a_pinned_worker_keeps_to_its_cores() -> None:
         assert os.sched_getaffinity(0) != {mine} or len(os.sched_getaffinity(0)) == 1
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_model_that_is_taken_out_answers_what_it_had_and_another_takes_over() -> None:
@@ -313,7 +314,7 @@ def test_a_model_that_is_taken_out_answers_what_it_had_and_another_takes_over() 
         assert [(await one).outputs["y"][0, 0] for one in waiting] == [0, 2, 4, 6, 8]
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_caller_whose_deadline_passes_while_his_batch_runs_is_told_then() -> None:
@@ -327,7 +328,7 @@ def test_a_caller_whose_deadline_passes_while_his_batch_runs_is_told_then() -> N
         assert (await engine.infer("double", row(2), timeout_s=5)).outputs["y"][0, 0] == 4
         await engine.drain()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_under_a_storm_everyone_is_answered_rightly_or_refused_and_nothing_is_left() -> None:
@@ -360,4 +361,4 @@ def test_under_a_storm_everyone_is_answered_rightly_or_refused_and_nothing_is_le
         assert not queue._requests
         assert len(queue._scheduler) == 0
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())

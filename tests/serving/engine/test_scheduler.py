@@ -114,6 +114,19 @@ def test_whoever_cannot_be_in_time_is_told_at_the_door() -> None:
     scheduler.submit([job(4, Priority.emergency, at=1.0, deadline=1.5)])
 
 
+def test_the_share_of_more_urgent_classes_lengthens_the_expected_wait() -> None:
+    scheduler = Scheduler(Limits(max_batch=4, capacity=100, reserved=1))
+    for key in range(0, 200, 4):
+        scheduler.submit([job(key, Priority.emergency), job(key + 1, Priority.emergency)])
+        scheduler.submit([job(key + 2), job(key + 3)])
+        batch = scheduler.take(0.0)
+        assert batch is not None
+        scheduler.done(batch, 1.0)
+    mine = [job(1000 + i) for i in range(4)]
+    assert scheduler.wait_s(Priority.emergency, 0.0, mine) == pytest.approx(1.0, rel=0.01)
+    assert scheduler.wait_s(Priority.interactive, 0.0, mine) == pytest.approx(2.0, rel=0.05)
+
+
 def test_an_idle_model_takes_whatever_it_believes_of_itself() -> None:
     scheduler = Scheduler(LIMITS)
     scheduler.submit([job(0)])
