@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Measuring how each model runs best takes seconds of every start; its own tests turn it on.
+os.environ.setdefault("FENZHEN_TUNE", "false")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -33,6 +33,10 @@ class Engine:
         """Take a model out of service; whoever asked before gets his answer."""
         await self._queues.pop(model).drain()
 
+    def workers(self, model: str) -> tuple[Worker, ...]:
+        """The workers of a hosted model."""
+        return self._queues[model].workers
+
     @property
     def models(self) -> tuple[str, ...]:
         """Identities of the hosted models."""

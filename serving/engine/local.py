@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import platform
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, replace
+from functools import partial
+
+import structlog
 
 from models.backends import Backend
-from models.backends.onnx import OnnxBackend
+from models.backends.opening import on_gpu, open_backend, options_for
 from models.backends.synthetic import TASK, Synthetic
 from models.backends.warm_up import warm_up
 from models.repository import ModelEntry
@@ -14,7 +21,10 @@ from serving.engine.engine import Engine
 from serving.engine.metrics import EngineMetrics
 from serving.engine.model_queue import Worker
 from serving.engine.scheduler import Limits
+from serving.engine.tuning import Shape, Tuned, speed, tune
 from serving.settings import Settings
+
+log = structlog.get_logger()
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -32,25 +42,59 @@ class LocalEngine(Engine):
     def __init__(self, settings: Settings, metrics: EngineMetrics) -> None:
         super().__init__(metrics)
         self._settings = settings
-        self._threads, self._pins = cores.plan(
-            settings.model_workers, settings.model_threads, cores.available()
-        )
 
     async def host(self, entry: ModelEntry) -> None:
         """See `ModelHost.host`."""
-        if entry.identity not in self.models:
-            workers = await asyncio.to_thread(self._workers, entry)
-            self.add(entry.identity, workers, limits_of(self._settings))
+        if entry.identity in self.models:
+            return
+        workers, max_batch = await asyncio.to_thread(self._workers, entry)
+        limits = replace(limits_of(self._settings), max_batch=max_batch)
+        self.add(entry.identity, workers, limits)
 
-    def _workers(self, entry: ModelEntry) -> list[Worker]:
+    def _workers(self, entry: ModelEntry) -> tuple[list[Worker], int]:
+        settings, manifest = self._settings, entry.manifest
+        if manifest.task == TASK:
+            return [Worker(Synthetic(manifest))], settings.max_batch
+        name = manifest.name
+        own = {name: settings.backends[name]} if name in settings.backends else {}
+        options = options_for([name], own, settings.providers)[name]
+        opened = partial(open_backend, entry, options)
+        shape, pins = self._shape(entry, opened, gpu=on_gpu(manifest, options))
+        log.info("model hosted", model=entry.identity, **asdict(shape))
         workers = []
-        for pins in self._pins:
-            backend = self._open(entry, pins)
-            warm_up(backend, entry.manifest, self._settings.max_batch)
-            workers.append(Worker(backend, pins))
-        return workers
+        for pinned in pins:
+            backend = opened(threads=shape.threads, cores=pinned or None)
+            warm_up(backend, manifest, shape.max_batch)
+            workers.append(Worker(backend, pinned))
+        return workers, shape.max_batch
 
-    def _open(self, entry: ModelEntry, pins: tuple[int, ...]) -> Backend:
-        if entry.manifest.task == TASK:
-            return Synthetic(entry.manifest)
-        return OnnxBackend(entry.network, threads=self._threads)
+    def _shape(
+        self, entry: ModelEntry, opened: Callable[..., Backend], *, gpu: bool
+    ) -> tuple[Shape, list[tuple[int, ...]]]:
+        """How many workers with how many threads and rows, and the cores of each."""
+        settings, usable = self._settings, cores.available()
+        measured = settings.tune and not gpu
+        asked = settings.model_workers, settings.model_threads
+        if measured and asked == (None, None):
+            shape = Tuned(settings.var / "tuning.json").shape(
+                _key(entry, len(usable), settings.max_batch),
+                lambda: tune(
+                    lambda threads: opened(threads=threads),
+                    entry.manifest,
+                    cores=len(usable),
+                    most=settings.max_batch,
+                ),
+            )
+            return shape, [()] * shape.workers
+        threads, pins = cores.plan(asked[0] or 1, asked[1], usable)
+        batch = settings.max_batch
+        if measured:
+            with closing(opened(threads=threads)) as backend:
+                batch = speed(backend, entry.manifest, batch).batch
+        return Shape(len(pins), threads, batch), pins
+
+
+def _key(entry: ModelEntry, cores_: int, most: int) -> str:
+    """What the best shape of a model hangs on."""
+    files = " ".join(f"{name}:{sha[:12]}" for name, sha in sorted(entry.manifest.files.items()))
+    return f"{entry.identity} {files} {platform.processor()} {cores_} cores, batch {most}"

@@ -7,7 +7,9 @@ not started. Nothing is sent to Ray's makers.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -62,19 +64,21 @@ class Cluster:
         self._open = threading.Lock()
         self._closed = False
         self._placed: dict[str, _Placed] = {}
+        _quiet()
         try:
             ray.init(
                 address=settings.ray_address,
                 namespace=_NAMESPACE,
                 include_dashboard=False if self._local else None,
                 log_to_driver=False,
-                logging_level="warning",
+                logging_level=logging.ERROR,
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ModelUnavailable(f"no Ray cluster at {settings.ray_address}: {error}") from error
         try:
             self._presence = self._take_name()
             serve.start(proxy_location="Disabled")
+            _quiet()
             for left in self._applications():
                 serve.delete(left)
         except BaseException:
@@ -87,12 +91,9 @@ class Cluster:
         application = self._prefix + entry.identity
         reference = ray.put(shipped)
         given = self._settings.model_dump(include=set(SETTINGS)) | {"model_threads": self._threads}
-        target = serve.RunTarget(
-            self._deployment(entry).bind([reference], given),
-            name=application,
-            route_prefix=None,
-        )
-        with self._deploying:
+        with self._deploying:  # Ray's own bookkeeping of what it pickles is one for all threads
+            bound = self._deployment(entry).bind([reference], given)
+            target = serve.RunTarget(bound, name=application, route_prefix=None)
             (handle,) = serve.run_many([target], wait_for_applications_running=False)
         try:
             self._await_running(entry.identity)
@@ -104,10 +105,14 @@ class Cluster:
         infer = handle.infer
 
         async def call(tensors: Tensors, priority: Priority, timeout_s: float | None) -> Reply:
+            response = infer.remote(dict(tensors), priority, timeout_s)
             try:
-                reply: Reply = await infer.remote(dict(tensors), priority, timeout_s)
+                reply: Reply = await response
             except (RayError, RayServeException) as error:
                 raise _fault(error) from error
+            except asyncio.CancelledError:
+                response.cancel()  # in the replica, too
+                raise
             return reply
 
         return call
@@ -222,6 +227,13 @@ class _Placed:
 
 class _Presence:
     """Holds a server's name on the cluster."""
+
+
+def _quiet() -> None:
+    """Ray warns once for each request that a dead replica costs; `fenzhen_engine_retries` counts
+    them. Ray Serve sets its own level when it starts."""
+    for name in ("ray", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _last_words(application: object) -> str:
