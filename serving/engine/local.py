@@ -15,6 +15,7 @@ from models.backends import Backend
 from models.backends.opening import on_gpu, open_backend, options_for
 from models.backends.synthetic import TASK, Synthetic
 from models.backends.warm_up import warm_up
+from models.manifest import Manifest
 from models.repository import ModelEntry
 from serving.engine import cores
 from serving.engine.engine import Engine
@@ -26,6 +27,9 @@ from serving.settings import Settings
 
 log = structlog.get_logger()
 
+_PICTURE_AXES = 4
+"""Rows, channels, height, width."""
+
 
 def limits_of(settings: Settings) -> Limits:
     """The bounds of every model's queue under these settings."""
@@ -34,6 +38,12 @@ def limits_of(settings: Settings) -> Limits:
         reserved=min(settings.queue_reserved, settings.queue_capacity - 1),
         max_batch=settings.max_batch,
     )
+
+
+def budget_of(settings: Settings, manifest: Manifest) -> int:
+    """Most elements of a batch: pixels where the model reads pictures, else tokens."""
+    pictured = any(len(spec.shape) == _PICTURE_AXES for spec in manifest.inputs)
+    return settings.batch_pixels if pictured else settings.batch_tokens
 
 
 class LocalEngine(Engine):
@@ -48,7 +58,8 @@ class LocalEngine(Engine):
         if entry.identity in self.models:
             return
         workers, max_batch = await asyncio.to_thread(self._workers, entry)
-        limits = replace(limits_of(self._settings), max_batch=max_batch)
+        budget = budget_of(self._settings, entry.manifest)
+        limits = replace(limits_of(self._settings), max_batch=max_batch, budget=budget)
         self.add(entry.identity, workers, limits)
 
     def _workers(self, entry: ModelEntry) -> tuple[list[Worker], int]:
