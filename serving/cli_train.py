@@ -19,6 +19,11 @@ Data = Annotated[
 DEFAULT_DATA = Path("../shared/data")
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint.")]
 
+TorchProgram = Annotated[
+    bool,
+    typer.Option("--torch-program", help="Write model.pt2, too, for GPUs (docs/backends.md)."),
+]
+
 
 def report(metrics: object, as_json: bool) -> None:
     """Print what a training run measured."""
@@ -60,12 +65,13 @@ def intent(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
     config: Annotated[Path, typer.Option()] = CONFIGS / "intent.yaml",
     data_dir: Data = DEFAULT_DATA,
+    torch_program: TorchProgram = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and export the model of what a question asks for."""
     from training.text.train_intent import train
 
-    report(train(config, data_dir, out_dir), as_json)
+    report(train(config, data_dir, out_dir, torch_program=torch_program), as_json)
 
 
 @app.command()
@@ -73,12 +79,13 @@ def reranker(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
     config: Annotated[Path, typer.Option()] = CONFIGS / "reranker.yaml",
     data_dir: Data = DEFAULT_DATA,
+    torch_program: TorchProgram = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and export the model that says whether a passage answers a question."""
     from training.text.train_reranker import train
 
-    report(train(config, data_dir, out_dir), as_json)
+    report(train(config, data_dir, out_dir, torch_program=torch_program), as_json)
 
 
 @app.command()
@@ -86,12 +93,13 @@ def relevance(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
     config: Annotated[Path, typer.Option()] = CONFIGS / "relevance.yaml",
     data_dir: Data = DEFAULT_DATA,
+    torch_program: TorchProgram = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and export the model of how two short Chinese texts relate."""
     from training.text.train_relevance import train
 
-    report(train(config, data_dir, out_dir), as_json)
+    report(train(config, data_dir, out_dir, torch_program=torch_program), as_json)
 
 
 @app.command()
@@ -99,12 +107,13 @@ def entities(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
     config: Annotated[Path, typer.Option()] = CONFIGS / "entities.yaml",
     data_dir: Data = DEFAULT_DATA,
+    torch_program: TorchProgram = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and export the tagger of medical entities."""
     from training.text.train_entities import train
 
-    report(train(config, data_dir, out_dir), as_json)
+    report(train(config, data_dir, out_dir, torch_program=torch_program), as_json)
 
 
 @app.command()
@@ -125,12 +134,13 @@ def urgency(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the new version.")],
     config: Annotated[Path, typer.Option()] = CONFIGS / "urgency.yaml",
     data_dir: Data = DEFAULT_DATA,
+    torch_program: TorchProgram = False,
     as_json: AsJson = False,
 ) -> None:
     """Train, calibrate and export the learned urgency, which may raise the rules' answer."""
     from training.text.train_urgency import train
 
-    report(train(config, data_dir, out_dir), as_json)
+    report(train(config, data_dir, out_dir, torch_program=torch_program), as_json)
 
 
 @app.command("dialogue-status")
@@ -171,6 +181,7 @@ def imaging(
     ),
     resume: Resume = True,
     data_dir: Data = DEFAULT_DATA,
+    torch_program: TorchProgram = False,
     as_json: AsJson = False,
 ) -> None:
     """Train, calibrate and export an image classifier."""
@@ -181,7 +192,8 @@ def imaging(
     if not config.is_file():
         raise fail(f"no imaging task {task}")
     try:
-        report(train(config, data_dir, out_dir, resume=resume), as_json)
+        found = train(config, data_dir, out_dir, resume=resume, torch_program=torch_program)
+        report(found, as_json)
     except CannotTrain as error:
         raise fail(str(error)) from error
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from models.backends import Tensors
+from models.backends.opening import require_known
 from models.backends.synthetic import entry_of
 from models.errors import ModelLicenceError, ModelRefused, UnknownModel
 from models.manifest import Manifest
@@ -197,6 +198,7 @@ def _choose(settings: Settings, before: Hosted | None = None, only: str | None =
                 raise
             log.warning("model not loaded", model=name, why=str(error))
             refused[name] = latest[name]
+    require_known(settings.backends, (*admitted, *refused))
     others = [entry_of(one) for one in settings.synthetic.split()]
     if settings.all_versions:
         others += [

@@ -138,6 +138,8 @@ def _declared(what: str, specs: Sequence[TensorSpec], found: Sequence[ort.NodeAr
 
 def _task(folder: Path, manifest: Manifest) -> None:
     """What each task needs beyond a sound folder."""
+    if manifest.backend != "onnxruntime":
+        raise ModelRefused(f"an added model is run by ONNX Runtime, not by {manifest.backend}")
     if manifest.task not in _ANY_NAME and manifest.name != manifest.task:
         raise ModelRefused(
             f"a model of task {manifest.task} is found under that name only, not {manifest.name}"

@@ -61,10 +61,7 @@ class OnnxBackend:
         if session is None:
             raise ModelRunError("closed")
         try:
-            if bindings is None:
-                outputs = session.run(None, dict(inputs))
-            else:
-                outputs = bindings.run(inputs)
+            outputs = session.run(None, dict(inputs)) if bindings is None else bindings.run(inputs)
         except Exception as error:
             raise ModelRunError(type(error).__name__) from error
         return dict(zip(self.output_names, outputs, strict=True))
@@ -119,7 +116,9 @@ def affinities(threads: int, cores: Sequence[int]) -> str:
     there are more threads than cores, or a core that this process may not use.
     """
     if threads > len(set(cores)):
-        raise ModelUnavailable(f"{threads} threads need as many cores, and {len(set(cores))} are given")
+        raise ModelUnavailable(
+            f"{threads} threads and {len(set(cores))} cores: one needs a core each"
+        )
     foreign = set(cores) - os.sched_getaffinity(0)
     if foreign:
         raise ModelUnavailable(f"this process may not use core {min(foreign)}")

@@ -12,14 +12,13 @@ DTYPES = {
     "int32": np.int32, "uint8": np.uint8, "bool": np.bool_,
 }  # fmt: skip
 """Numpy's type for each type that a manifest names."""
-_LENGTH = 8
 
 
-def zeros(manifest: Manifest, rows: int = 1) -> dict[str, Tensor]:
-    """Rows of zeros in the shapes of the manifest, dynamic axes of length 8."""
+def zeros(manifest: Manifest, rows: int = 1, length: int = 8) -> dict[str, Tensor]:
+    """Rows of zeros in the shapes of the manifest, dynamic axes of that length."""
     return {
         spec.name: np.zeros(
-            [rows, *(_LENGTH if size < 0 else size for size in spec.shape[1:])],
+            [rows, *(length if size < 0 else size for size in spec.shape[1:])],
             dtype=DTYPES[spec.dtype],
         )
         for spec in manifest.inputs

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from models.backends import Backend
-from models.backends.opening import on_gpu, open_backend, options_for
+from models.backends.opening import on_gpu, open_backend, options_of
 from models.backends.synthetic import TASK, Synthetic
 from models.backends.warm_up import warm_up
 from models.manifest import Manifest
@@ -66,27 +66,29 @@ class LocalEngine(Engine):
         settings, manifest = self._settings, entry.manifest
         if manifest.task == TASK:
             return [Worker(Synthetic(manifest))], settings.max_batch
-        name = manifest.name
-        own = {name: settings.backends[name]} if name in settings.backends else {}
-        options = options_for([name], own, settings.providers)[name]
+        options = options_of(manifest.name, settings.backends, settings.providers)
         opened = partial(open_backend, entry, options)
-        shape, pins = self._shape(entry, opened, gpu=on_gpu(manifest, options))
+        if on_gpu(manifest, options):
+            # Two workers share what is on the GPU: one batch is copied while the other computes.
+            shape = Shape(2, settings.model_threads or 1, settings.max_batch)
+            pins: list[tuple[int, ...]] = [()]
+        else:
+            shape, pins = self._shape(entry, opened)
         log.info("model hosted", model=entry.identity, **asdict(shape))
         workers = []
         for pinned in pins:
             backend = opened(threads=shape.threads, cores=pinned or None)
             warm_up(backend, manifest, shape.max_batch)
             workers.append(Worker(backend, pinned))
-        return workers, shape.max_batch
+        return workers * (shape.workers // len(pins)), shape.max_batch
 
     def _shape(
-        self, entry: ModelEntry, opened: Callable[..., Backend], *, gpu: bool
+        self, entry: ModelEntry, opened: Callable[..., Backend]
     ) -> tuple[Shape, list[tuple[int, ...]]]:
         """How many workers with how many threads and rows, and the cores of each."""
         settings, usable = self._settings, cores.available()
-        measured = settings.tune and not gpu
         asked = settings.model_workers, settings.model_threads
-        if measured and asked == (None, None):
+        if settings.tune and asked == (None, None):
             shape = Tuned(settings.var / "tuning.json").shape(
                 _key(entry, len(usable), settings.max_batch),
                 lambda: tune(
@@ -99,7 +101,7 @@ class LocalEngine(Engine):
             return shape, [()] * shape.workers
         threads, pins = cores.plan(asked[0] or 1, asked[1], usable)
         batch = settings.max_batch
-        if measured:
+        if settings.tune:
             with closing(opened(threads=threads)) as backend:
                 batch = speed(backend, entry.manifest, batch).batch
         return Shape(len(pins), threads, batch), pins

@@ -27,6 +27,7 @@ from training.imaging.calibrate import Projection
 from training.imaging.config import HeadConfig, ImagingConfig
 from training.imaging.net import SalientNet
 from training.imaging.symmetry import bake
+from training.imaging.trunks import FullPrecision
 
 Floats = npt.NDArray[np.float32]
 OPSET = 17
@@ -107,25 +108,40 @@ def export_onnx(net: ServedNet, config: ImagingConfig, path: Path) -> None:
     """Write `path` (one file, opset 17, dynamic batch axis), weights as int8."""
     net = copy.deepcopy(net).eval()
     bake(net)
-    spec = config.preprocessing
-    example: list[Tensor] = [torch.zeros(2, spec.channels, spec.size, spec.size)]
-    inputs = ["image"]
-    if config.context:
-        example.append(torch.zeros(2, config.context_width))
-        inputs.append("context")
-    names = output_names(config)
+    inputs, names = example(config), output_names(config)
     with warnings.catch_warnings():
         # The tracer warns of shape checks that hold for every size.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            net, tuple(example), str(path), dynamo=False, opset_version=OPSET,
-            input_names=inputs, output_names=list(names),
+            net, tuple(inputs.values()), str(path), dynamo=False, opset_version=OPSET,
+            input_names=list(inputs), output_names=list(names),
             dynamic_axes={name: {0: "batch"} for name in (*inputs, *names)},
         )  # fmt: skip
     model = onnx.load(str(path))
     store_small(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def example(config: ImagingConfig) -> dict[str, Tensor]:
+    """Two rows of zeros for each input of the graph."""
+    spec = config.preprocessing
+    inputs = {"image": torch.zeros(2, spec.channels, spec.size, spec.size)}
+    if config.context:
+        inputs["context"] = torch.zeros(2, config.context_width)
+    return inputs
+
+
+def plain(net: ServedNet) -> ServedNet:
+    """A copy of plain layers: turns written out, and nothing kept out of mixed precision, which is
+    a matter of training."""
+    net = copy.deepcopy(net).eval()
+    bake(net)
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, FullPrecision):
+                setattr(module, name, child.layer)
+    return net
 
 
 def exported(net: ServedNet, config: ImagingConfig) -> OnnxBackend:

@@ -25,6 +25,7 @@ from training.imaging.data import LabelledImages, Labels, preprocess_all
 from training.imaging.evaluate import AS_IS, Outputs, Reading
 from training.imaging.net import SalientNet
 from training.imaging.operating import Operating, decide, parts_of
+from training.torch_program import add_program
 
 Floats = npt.NDArray[np.float32]
 _BATCH_TOLERANCE = 1e-5
@@ -54,6 +55,7 @@ def package(
     folder: Path,
     *,
     samples: int = 1000,
+    torch_program: bool = False,
 ) -> Manifest:
     """Calibrate on what the members never saw, measure on `dev` (without one: there, too)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +103,10 @@ def package(
     )
     write_manifest(folder, finished)
     write_card(folder / "MODEL_CARD.md", finished, config)
+    if torch_program:
+        rows = _rows(report_on, config)
+        net, example = export.plain(served), export.example(config)
+        finished = add_program(folder, net, example, rows, dynamic=(0,))
     return finished
 
 
@@ -224,6 +230,15 @@ def _unfit(image: npt.NDArray[np.uint8], config: ImagingConfig) -> bool:
     else:
         decoded = DecodedImage(unit, "png")
     return any(issue.fatal for issue in check_quality(decoded, config.population.image_kind))
+
+
+def _rows(data: LabelledImages, config: ImagingConfig) -> list[dict[str, Floats]]:
+    """Some preprocessed pictures, one row each."""
+    some = data.take(np.arange(0, len(data), max(1, len(data) // _SAMPLE)))
+    inputs = {"image": preprocess_all(some.images, config.preprocessing)}
+    if config.context:
+        inputs["context"] = some.context
+    return [{name: v[i : i + 1] for name, v in inputs.items()} for i in range(len(some))]
 
 
 def _parity(

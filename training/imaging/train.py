@@ -40,7 +40,13 @@ class Split:
 
 
 def train(
-    config_path: Path, data_dir: Path, out_dir: Path, *, resume: bool = False, smoke: bool = False
+    config_path: Path,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    resume: bool = False,
+    smoke: bool = False,
+    torch_program: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Metric values by view, as in the manifest. `smoke` runs everything on a few images.
 
@@ -60,7 +66,10 @@ def train(
     if not launch.leads():
         return {}
     target = out_dir / config.name / str(config.version)
-    manifest = package(config, trained, full, dev, target, samples=50 if smoke else 1000)
+    manifest = package(
+        config, trained, full, dev, target,
+        samples=50 if smoke else 1000, torch_program=torch_program,
+    )  # fmt: skip
     return {
         view: {name: metric.value for name, metric in values.items()}
         for view, values in manifest.metrics.items()

@@ -52,8 +52,19 @@ class StoredLinear(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """states [..., in] to [..., out]."""
-        weight = self.get_buffer("values").float() * self.get_buffer("scale").float()[:, None]
-        return functional.linear(states, weight, self.get_buffer("bias"))
+        return functional.linear(states, self._weight(), self.get_buffer("bias"))
+
+    @torch.no_grad()
+    def whole(self) -> nn.Linear:
+        """The layer with its weights unfolded."""
+        weight = self._weight()
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer.weight.copy_(weight)
+        layer.bias.copy_(self.get_buffer("bias"))
+        return layer
+
+    def _weight(self) -> Tensor:
+        return self.get_buffer("values").float() * self.get_buffer("scale").float()[:, None]
 
 
 class StoredEmbedding(nn.Module):
@@ -107,6 +118,17 @@ def _rounded(parts: Floats, scale: NDArray[np.float16]) -> Floats:
     step = np.where(scale > 0, scale, 1).astype(np.float32)[..., None]
     found: Floats = np.clip(np.rint(parts / step), -7, 7)
     return found
+
+
+def unfolded(net: nn.Module) -> nn.Module:
+    """A copy of a stored network whose layers hold their numbers as floats: as large as before it
+    was stored, the same values, and nothing to unfold at every batch."""
+    plain = copy.deepcopy(net)
+    for module in list(plain.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, StoredLinear):
+                setattr(module, name, child.whole())
+    return plain
 
 
 def stored(net: nn.Module) -> nn.Module:

@@ -41,8 +41,9 @@ from training.text.entities_measure import (
 from training.text.finetune import FitConfig, Pretrained, TextModelConfig, fit, outputs_of
 from training.text.name_lists import SETS, name_lists
 from training.text.readers import count, training_set
-from training.text.stored import stored
+from training.text.stored import stored, unfolded
 from training.text.tagger import Packed, Tagger, tag_loss
+from training.torch_program import add_program
 
 _SMOKE_ROWS = 40
 _SECTIONS = {
@@ -126,7 +127,12 @@ def _scores(net: Packed, rows: Sequence[Sentence]) -> list[Scores]:
 
 
 def train(
-    config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = False
+    config_path: Path,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    smoke: bool = False,
+    torch_program: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Train, measure and write the artifact into `out_dir`; returns the metrics.
 
@@ -142,7 +148,7 @@ def train(
         trainer = _Trainer(config, data_dir, smoke)
         metrics, thresholds = _cross_validated(trainer, progress)
         net = trainer.run(trainer.sentences, config.seed, progress)
-    _write(out_dir, trainer, net.tagger, thresholds, metrics)
+    _write(out_dir, trainer, net.tagger, thresholds, metrics, torch_program=torch_program)
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
 
 
@@ -178,11 +184,13 @@ def _write(
     net: Tagger,
     thresholds: dict[str, float],
     metrics: dict[str, dict[str, Metric]],
+    *,
+    torch_program: bool,
 ) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     config, small = trainer.config, stored(net)
-    example = torch.ones(2, 5, dtype=torch.int64)
-    export_onnx(small, {"ids": example, "names": example}, {"tags": (0, 1)}, out_dir / NETWORK)
+    example = {name: torch.ones(2, 5, dtype=torch.int64) for name in ("ids", "names")}
+    export_onnx(small, example, {"tags": (0, 1)}, out_dir / NETWORK)
     shutil.copyfile(trainer.pretrained.folder / VOCABULARY, out_dir / VOCABULARY)
     trainer.names.write(out_dir / NAMES)
     backend = OnnxBackend(out_dir / NETWORK, threads=config.threads)
@@ -216,6 +224,8 @@ def _write(
         _SECTIONS,
         others=(VOCABULARY, NAMES),
     )  # fmt: skip
+    if torch_program:
+        add_program(out_dir, unfolded(small), example, some)
 
 
 def _tensors(row: Sentence) -> dict[str, NDArray[np.int64]]:

@@ -42,8 +42,9 @@ from training.text.linear import Linear
 from training.text.linear import fit as fit_linear
 from training.text.readers import count, training_set
 from training.text.sparse import Floats, count_matrix, inverse_document_frequency, tf_idf
-from training.text.stored import stored
+from training.text.stored import stored, unfolded
 from training.text.text_reader import TextReader
+from training.torch_program import add_program
 
 _SMOKE_ROWS = 300
 _SECTIONS = {
@@ -180,7 +181,12 @@ def _examples(texts: Sequence[str]) -> list[Example]:
 
 
 def train(
-    config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = False
+    config_path: Path,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    smoke: bool = False,
+    torch_program: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Train, measure and write the artifact into `out_dir`; returns the metrics.
 
@@ -197,7 +203,7 @@ def train(
         net = stored(trainer.student(progress))
     temperature = trainer.temperature(trainer.scores(net, trainer.held_texts))
     metrics = _measured(trainer, net, temperature)
-    _write(config, out_dir, trainer, net, temperature, metrics)
+    _write(config, out_dir, trainer, net, temperature, metrics, torch_program)
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
 
 
@@ -221,7 +227,7 @@ def _measured(
 
 def _write(
     config: IntentConfig, out_dir: Path, trainer: _Trainer, net: nn.Module, temperature: float,
-    metrics: dict[str, dict[str, Metric]],
+    metrics: dict[str, dict[str, Metric]], torch_program: bool,
 ) -> None:  # fmt: skip
     out_dir.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(config.encoder) / VOCABULARY, out_dir / VOCABULARY)
@@ -253,3 +259,5 @@ def _write(
         _SECTIONS,
         others=(VOCABULARY,),
     )
+    if torch_program:
+        add_program(out_dir, unfolded(net), example, rows)

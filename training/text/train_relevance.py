@@ -48,6 +48,8 @@ from training.text.relevance_fit import (
     temperatures_of,
 )
 from training.text.sparse import Floats
+from training.text.stored import unfolded
+from training.torch_program import add_program
 
 _SMOKE_ROWS = 300
 _SECTIONS = {
@@ -134,7 +136,12 @@ class _Trainer:
 
 
 def train(
-    config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = False
+    config_path: Path,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    smoke: bool = False,
+    torch_program: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Train, measure and write the artifact into `out_dir`; returns the metrics.
 
@@ -150,7 +157,7 @@ def train(
         trainer = _Trainer(config, data_dir, smoke)
         net, temperatures = trainer.net(progress)
     metrics = _measured(trainer, net, temperatures)
-    _write(trainer, out_dir, net, temperatures, metrics)
+    _write(trainer, out_dir, net, temperatures, metrics, torch_program)
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
 
 
@@ -181,7 +188,7 @@ def _figures(told: Floats, truth: Sequence[int]) -> dict[str, Metric]:
 
 def _write(
     trainer: _Trainer, out_dir: Path, net: PairHalves, temperatures: Sequence[float],
-    metrics: dict[str, dict[str, Metric]],
+    metrics: dict[str, dict[str, Metric]], torch_program: bool,
 ) -> None:  # fmt: skip
     config = trainer.config
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -236,3 +243,5 @@ def _write(
         _SECTIONS,
         others=(VOCABULARY,),
     )
+    if torch_program:
+        add_program(out_dir, unfolded(net), example, rows)

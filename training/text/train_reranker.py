@@ -38,7 +38,8 @@ from training.text.finetune import FitConfig, Pretrained, TextModelConfig, fit, 
 from training.text.pair_reader import PairReader
 from training.text.readers import OWN_QUESTIONS, count, training_set
 from training.text.reranker_data import Judged, asked_elsewhere, asked_of_cards
-from training.text.stored import stored
+from training.text.stored import stored, unfolded
+from training.torch_program import add_program
 
 _SMOKE_ROWS = 60
 _SECTIONS = {
@@ -71,7 +72,12 @@ class RerankerConfig(TextModelConfig):
 
 
 def train(
-    config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = False
+    config_path: Path,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    smoke: bool = False,
+    torch_program: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Train, measure and write the artifact into `out_dir`; returns the metrics.
 
@@ -114,7 +120,10 @@ def train(
     truth = np.array([int(row.right) for row in held])
     temperature = fit_temperature(HeldOut(logits, truth, np.eye(2), 1.0))
     metrics = {"held-out questions": _measured(truth, softmax(logits, temperature)[:, 1])}
-    _write(config, data_dir, out_dir, small, held_pieces[:64], temperature, metrics, len(seen))
+    _write(
+        config, data_dir, out_dir, small, held_pieces[:64], temperature, metrics, len(seen),
+        torch_program=torch_program,
+    )  # fmt: skip
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
 
 
@@ -152,10 +161,11 @@ def _measured(truth: NDArray[np.int64], sure: NDArray[np.float64]) -> dict[str, 
 def _write(
     config: RerankerConfig, data_dir: Path, out_dir: Path, net: nn.Module,
     sample: Sequence[NDArray[np.int64]], temperature: float, metrics: dict[str, dict[str, Metric]],
-    rows: int,
+    rows: int, *, torch_program: bool,
 ) -> None:  # fmt: skip
     out_dir.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(config.encoder) / VOCABULARY, out_dir / VOCABULARY)
+    some = [{"pieces": row[None]} for row in sample]
     example = {"pieces": torch.full((2, 7), 3, dtype=torch.int64)}
     export_onnx(net, example, {"logits": (0,)}, out_dir / NETWORK)
     used = {OWN_QUESTIONS: rows} | {name: count(data_dir, name) for name in PRETRAINED_ON}
@@ -176,7 +186,7 @@ def _write(
             parity=parity(
                 net,
                 OnnxBackend(out_dir / NETWORK, threads=1),
-                [{"pieces": row[None]} for row in sample],
+                some,
                 "logits",
             ),
             files={},
@@ -184,3 +194,5 @@ def _write(
         _SECTIONS,
         others=(VOCABULARY,),
     )
+    if torch_program:
+        add_program(out_dir, unfolded(net), example, some)

@@ -31,7 +31,7 @@ from training.text.corpus import PRETRAINED_ON
 from training.text.encoder import Encoder, mean_and_maximum
 from training.text.finetune import FitConfig, Pretrained, TextModelConfig, fit, outputs_of
 from training.text.readers import count, training_set
-from training.text.stored import stored
+from training.text.stored import stored, unfolded
 from training.text.urgency_data import (
     Message,
     RuleVerdict,
@@ -40,6 +40,7 @@ from training.text.urgency_data import (
     practice_cases,
     wordings,
 )
+from training.torch_program import add_program
 
 OUTPUTS = 5
 _LEVELS = 4
@@ -158,7 +159,12 @@ class _Trainer:
 
 
 def train(
-    config_path: Path, data_dir: Path, out_dir: Path, *, smoke: bool = False
+    config_path: Path,
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    smoke: bool = False,
+    torch_program: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Train, calibrate, measure and write the artifact into `out_dir`; returns the metrics."""
     config = UrgencyConfig.model_validate(read_yaml(config_path))
@@ -183,7 +189,7 @@ def train(
     thresholds = _thresholds(probabilities, trainer.rows, config.alarms)
     thresholds["strong"] = config.strong
     metrics = _measure(probabilities, trainer.rows, thresholds)
-    _write(out_dir, trainer, final, thresholds, metrics, data_dir)
+    _write(out_dir, trainer, final, thresholds, metrics, data_dir, torch_program=torch_program)
     return {name: {k: m.value for k, m in group.items()} for name, group in metrics.items()}
 
 
@@ -262,6 +268,8 @@ def _write(
     thresholds: dict[str, float],
     metrics: dict[str, dict[str, Metric]],
     data_dir: Path,
+    *,
+    torch_program: bool,
 ) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     config, small = trainer.config, stored(net)
@@ -311,3 +319,5 @@ def _write(
         _SECTIONS,
         others=(VOCABULARY,),
     )
+    if torch_program:
+        add_program(out_dir, unfolded(small), example, some)

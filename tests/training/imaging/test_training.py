@@ -19,6 +19,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 
 from models.backends.onnx import OnnxBackend  # noqa: E402
+from models.backends.opening import open_backend  # noqa: E402
+from models.backends.options import BackendOptions  # noqa: E402
 from models.imaging.preprocess import PreprocessSpec  # noqa: E402
 from training.imaging import calibrate, export  # noqa: E402
 from training.imaging.config import NetConfig, read_config  # noqa: E402
@@ -72,7 +74,7 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
-    metrics = train(CONFIG, drawn_set, out, smoke=True)
+    metrics = train(CONFIG, drawn_set, out, smoke=True, torch_program=True)
     assert 0.0 <= metrics["dev"]["auc"] <= 1.0
     assert "dev/portable" in metrics
     assert "dev/head/kind" in metrics
@@ -87,6 +89,16 @@ def test_what_is_written_is_a_model_the_repository_serves(trained: Path) -> None
         assert f"## {heading}" in entry.card
     assert "CC-BY-4.0" in entry.card
     assert entry.manifest.population.max_age_years == 5
+
+
+def test_the_torch_program_beside_it_answers_as_the_file_does(trained: Path) -> None:
+    entry = ModelRepository(trained).get("cxr_pneumonia")
+    torch_backend = open_backend(entry, BackendOptions(backend="torch"), threads=1)
+    images = np.random.default_rng(2).normal(size=(3, *entry.manifest.inputs[0].shape[1:]))
+    wanted = OnnxBackend(entry.network).run({"image": images.astype(np.float32)})
+    found = torch_backend.run({"image": images.astype(np.float32)})
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-4, rtol=1e-4)
 
 
 def test_the_network_answers_the_same_alone_and_in_company(trained: Path) -> None:

@@ -111,7 +111,7 @@ def test_the_learned_urgency_is_trained_into_a_model_that_answers(
 ) -> None:
     folder = tmp_path / "models" / "urgency" / "2"
     config = config_of("urgency.yaml", base, tmp_path)
-    train_urgency.train(config, data_dir, folder, smoke=True)
+    train_urgency.train(config, data_dir, folder, smoke=True, torch_program=True)
     entry = ModelRepository(tmp_path / "models").get("urgency")
     assert entry.manifest.parity["batch_invariance_max_abs"] < 1e-4
     assert Thresholds.of(entry.manifest.thresholds).strong == 0.95
@@ -131,7 +131,7 @@ def test_pretraining_resumes_and_the_intent_model_starts_from_it(
     assert np.isnan(again["loss"])  # nothing was left to do
     config = config_of("intent.yaml", base, tmp_path)
     folder = tmp_path / "models" / "intent" / "1"
-    found = train_intent.train(config, data_dir, folder, smoke=True)
+    found = train_intent.train(config, data_dir, folder, smoke=True, torch_program=True)
     assert found["cblue/KUAKE-QIC.dev"]["accuracy"] > 0.15  # three steps of pretraining
     manifest = read_manifest(folder)
     assert manifest.noncommercial

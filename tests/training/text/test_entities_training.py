@@ -129,7 +129,7 @@ def test_the_tagger_is_trained_into_a_model_that_answers(
     path = tmp_path / "entities.yaml"
     path.write_text(yaml.safe_dump(config | {"encoder": str(base)}), encoding="utf-8")
     folder = tmp_path / "models" / "entities" / "1"
-    found = train_entities.train(path, data_dir, folder, smoke=True)
+    found = train_entities.train(path, data_dir, folder, smoke=True, torch_program=True)
     assert "CMeEE.dev cross-validation, sym and bod" in found
     entry = ModelRepository(tmp_path / "models", allow_noncommercial=True).get("entities")
     assert entry.manifest.noncommercial

@@ -175,7 +175,7 @@ def test_a_small_run_ends_in_a_model_that_answers(
 ) -> None:
     config = config_of("relevance.yaml", base, tmp_path)
     folder = tmp_path / "models" / "relevance" / "1"
-    found = train_relevance.train(config, data_dir, folder, smoke=True)
+    found = train_relevance.train(config, data_dir, folder, smoke=True, torch_program=True)
     # A majority vote reaches .5 on this set.
     assert found["cblue/CHIP-STS.dev"]["accuracy"] > 0.6
     entry = ModelRepository(tmp_path / "models", allow_noncommercial=True).get("relevance")

@@ -53,7 +53,7 @@ def test_a_small_run_ends_in_a_model_that_judges(
 ) -> None:
     folder = tmp_path / "reranker" / "1"
     config = config_of("reranker.yaml", base, tmp_path)
-    measured = train_reranker.train(config, data_dir, folder, smoke=True)
+    measured = train_reranker.train(config, data_dir, folder, smoke=True, torch_program=True)
     assert 0 <= measured["held-out questions"]["auc"] <= 1
     reranker = HostedReranker.of(ModelRepository(tmp_path).get("reranker"))
     texts = ["烧伤用流动凉水冲20分钟。", "胸痛请马上拨打120。" * 40, ""]
