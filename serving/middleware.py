@@ -35,6 +35,8 @@ _NO_STORE = (b"cache-control", b"no-store")
 _STOW = "/dicom-web/studies"
 _BATCHES = "/v1/batches"
 _INFER = "/v2/models/"
+_CALLER_LEFT = 499
+"""Nothing was answered because nobody listens any more: nginx's number, in log and metrics only."""
 _COUNTED = "/infer"
 """Thousands a second of a machine's calls: counted in the metrics, listed at level debug only."""
 _UNCACHED = ("/v1/", "/v2/", "/dicom-web/", "/console", "/chat")
@@ -92,6 +94,8 @@ class Guard:
             if not length.isdigit() or int(length) > limit:
                 raise TooLarge
             await self._app(scope, _limited(receive, limit), sending)
+            if not sent:
+                status = _CALLER_LEFT
         except TooLarge:
             if not sent:
                 await self._answer(scope, sending, PayloadTooLarge(f"at most {limit} bytes"))

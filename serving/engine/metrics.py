@@ -20,6 +20,7 @@ class ModelMetrics:
     inference_seconds: Histogram
     batch_size: Histogram
     padding: Counter
+    split_batches: Counter
     waiting: Gauge
     rejected: Callable[[str], Counter]
 
@@ -45,6 +46,11 @@ class EngineMetrics:
             "fenzhen_engine_padding_elements", "Elements computed that were padding.",
             ["model"], registry=registry,
         )  # fmt: skip
+        self._split_batches = Counter(
+            "fenzhen_engine_split_batches",
+            "Batches that failed together and were run again request by request.",
+            ["model"], registry=registry,
+        )  # fmt: skip
         self._rejected = Counter(
             "fenzhen_engine_rejected", "Requests that were not run, by reason.",
             ["model", "reason"], registry=registry,
@@ -61,6 +67,7 @@ class EngineMetrics:
             self._inference_seconds.labels(model),
             self._batch_size.labels(model),
             self._padding.labels(model),
+            self._split_batches.labels(model),
             self._waiting.labels(model),
             lambda reason: self._rejected.labels(model, reason),
         )

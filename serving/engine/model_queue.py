@@ -13,9 +13,10 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import TypeAlias
 
 import structlog
 
@@ -47,10 +48,32 @@ class Worker:
     cores: tuple[int, ...] = ()
 
 
+_Outcome: TypeAlias = dict[str, Tensor] | Exception
+"""What became of one job."""
+
+
 @dataclass
 class _Waiting:
     tensors: Tensors
     future: asyncio.Future[Inference]
+
+
+def _run_together(
+    backend: Backend, requests: Sequence[Tensors]
+) -> list[dict[str, Tensor]] | Exception:
+    """The outputs of each request, or what went wrong: nothing may end a worker, because those who
+    wait behind this batch still need it.
+    """
+    if not requests:
+        return []
+    try:
+        rows = [rows_of(tensors) for tensors in requests]
+        outputs = backend.run(join(requests))
+        if any(output.shape[0] != sum(rows) for output in outputs.values()):
+            return ModelRunError("the network answered other rows than it was asked")
+        return split(outputs, rows)
+    except Exception as error:
+        return error
 
 
 class ModelQueue:
@@ -168,6 +191,7 @@ class ModelQueue:
         if future.cancelled():
             with self._work:
                 dropped = self._scheduler.cancel(key)
+            self._metrics.waiting.set(len(self._scheduler))
             if dropped:
                 self._metrics.rejected("cancelled").inc()
 
@@ -229,27 +253,28 @@ class ModelQueue:
                     if self._ended:
                         return None
                     self._work.wait()
+                self._metrics.waiting.set(len(self._scheduler))
             if batch.late:
                 self._loop.call_soon_threadsafe(self._too_late, batch.late)
             if batch.jobs:
                 return batch
 
-    def _answers(self, backend: Backend, batch: Batch) -> list[dict[str, Tensor]] | Exception:
-        # Nothing may end the worker: those who wait behind this batch still need it.
-        try:
-            # A caller that went away meanwhile has no tensors here any more.
-            given = [self._requests.get(job.key) for job in batch.jobs]
-            live = [one.tensors for one in given if one is not None]
-            if not live:
-                return []
-            rows = [rows_of(tensors) for tensors in live]
-            outputs = backend.run(join(live))
-            if any(output.shape[0] != sum(rows) for output in outputs.values()):
-                return ModelRunError("the network answered other rows than it was asked")
-            parts = iter(split(outputs, rows))
-            return [{} if one is None else next(parts) for one in given]
-        except Exception as error:
-            return error
+    def _answers(self, backend: Backend, batch: Batch) -> dict[Hashable, _Outcome]:
+        """What became of each job whose caller is still there."""
+        given = [(job.key, self._requests.get(job.key)) for job in batch.jobs]
+        live = {key: one.tensors for key, one in given if one is not None}
+        outcomes = _run_together(backend, list(live.values()))
+        if isinstance(outcomes, Exception) and len(live) > 1:
+            # One bad request must not cost the others theirs: each by itself.
+            self._metrics.split_batches.inc()
+            alone = [_run_together(backend, [tensors]) for tensors in live.values()]
+            return {
+                key: one if isinstance(one, Exception) else one[0]
+                for key, one in zip(live, alone, strict=True)
+            }
+        if isinstance(outcomes, Exception):
+            return dict.fromkeys(live, outcomes)
+        return dict(zip(live, outcomes, strict=True))
 
     def _count(self, batch: Batch, started: float, took: float) -> None:
         for job in batch.jobs:
@@ -263,19 +288,19 @@ class ModelQueue:
     def _deliver(
         self,
         batch: Batch,
-        answers: list[dict[str, Tensor]] | Exception,
+        answers: Mapping[Hashable, _Outcome],
         started: float,
         took: float,
     ) -> None:
-        self._metrics.waiting.set(len(self._scheduler))
-        for i, job in enumerate(batch.jobs):
+        for job in batch.jobs:
             waiting = self._requests.get(job.key)
             if waiting is None or waiting.future.done():
                 continue
-            if isinstance(answers, Exception):
-                waiting.future.set_exception(answers)
+            outcome = answers[job.key]
+            if isinstance(outcome, Exception):
+                waiting.future.set_exception(outcome)
             else:
-                waiting.future.set_result(Inference(answers[i], started - job.enqueued, took))
+                waiting.future.set_result(Inference(outcome, started - job.enqueued, took))
 
     def _too_late(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -362,3 +362,22 @@ def test_under_a_storm_everyone_is_answered_rightly_or_refused_and_nothing_is_le
         assert len(queue._scheduler) == 0
 
     uvloop.run(scenario())
+
+
+def test_one_bad_request_costs_the_others_of_its_batch_nothing() -> None:
+    async def scenario() -> None:
+        network = Doubling()
+        network.gate.clear()
+        engine = engine_with(network)
+        busy = asyncio.create_task(engine.infer("double", row(0)))
+        await until(network.started)
+        tasks = [asyncio.create_task(engine.infer("double", row(i))) for i in (1, -1, 2, 3)]
+        await asyncio.sleep(0)
+        network.gate.set()
+        answers = await asyncio.gather(busy, *tasks, return_exceptions=True)
+        assert isinstance(answers.pop(2), ValueError)
+        assert [a.outputs["y"][0, 0] for a in answers] == [0, 2, 4, 6]  # type: ignore[union-attr]
+        assert network.batches == [1, 4, 1, 1, 1, 1]
+        await engine.drain()
+
+    uvloop.run(scenario())
