@@ -3,9 +3,10 @@ PYTHON ?= python3.11
 SERVE := .venv
 TEST := .venv-test
 BENCH := .venv-bench
+CLUSTER := .venv-cluster
 PIP_FLAGS := --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test test-fast test-slow lint e2e train results bench-search clean
+.PHONY: help run test test-fast test-slow test-cluster lint e2e train results bench bench-search clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +49,16 @@ test-fast: $(TEST)/base ## All tests that need no torch.
 test-slow: $(TEST)/train ## The long tests.
 	@$(TEST)/bin/pytest -m slow
 
+# An environment of its own: Ray brings some thirty packages that a server on one machine needs not.
+$(CLUSTER)/installed: pyproject.toml constraints.txt
+	@echo "Setting up $(CLUSTER), once ..."
+	@$(PYTHON) -m venv $(CLUSTER)
+	@$(CLUSTER)/bin/pip install $(PIP_FLAGS) -e '.[cpu,dev,cluster]'
+	@touch $@
+
+test-cluster: $(CLUSTER)/installed ## The engine on a real Ray cluster of two nodes on this machine.
+	@$(CLUSTER)/bin/pytest tests/cluster
+
 e2e: $(TEST)/base ## The browser tests alone.
 	@$(TEST)/bin/pytest tests/e2e
 
@@ -61,8 +72,12 @@ $(BENCH)/installed: pyproject.toml constraints.txt
 	@$(BENCH)/bin/pip install $(PIP_FLAGS) -e '.[cpu,bench]'
 	@touch $@
 
+# The server is measured as it is installed, without what only the measuring needs.
+bench: $(SERVE)/installed $(BENCH)/installed ## Ours beside other model servers; BENCH_ARGS=--quick is a first look.
+	@$(BENCH)/bin/python -m eval.serving.compare --fenzhen $(SERVE)/bin/fenzhen $(BENCH_ARGS)
+
 bench-search: $(BENCH)/installed ## How fast search is beside its peers (needs FENZHEN_DATA).
 	@$(BENCH)/bin/python -m eval.search_speed --report var/search_speed/report.md
 
 clean: ## Remove the virtual environments and caches; var/ stays.
-	rm -rf $(SERVE) $(TEST) $(BENCH) build *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(SERVE) $(TEST) $(BENCH) $(CLUSTER) build *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -6,9 +6,10 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from models.triage.result import AI_LABEL
 from serving import __version__
@@ -20,6 +21,7 @@ from serving.api import (
     dicomweb,
     health,
     imaging,
+    inference,
     knowledge,
     knowledge_answers,
     knowledge_documents,
@@ -33,6 +35,8 @@ from serving.api import (
 from serving.batches.metrics import BatchMetrics
 from serving.batches.runner import BatchRunner
 from serving.clock import Ids, SystemClock
+from serving.credentials import Credentials
+from serving.engine.inference import ModelHost
 from serving.middleware import Guard
 from serving.security import Sessions
 from serving.services import Services, open_services
@@ -60,9 +64,17 @@ PAGE_ROUTERS = (chat.router, console.router)
 
 
 def create_app(
-    settings: Settings, *, opened: Callable[[Services], None] = lambda _services: None
+    settings: Settings,
+    *,
+    opened: Callable[[Services], None] = lambda _services: None,
+    engine: Callable[[], ModelHost] | None = None,
+    sessions: Sessions | None = None,
+    exposition: Callable[[], bytes] | None = None,
 ) -> FastAPI:
     """The ASGI application. Its start opens the services and calls `opened`, its end drains them.
+
+    A process of several is given what is not its own: `engine` makes what asks the owner of the
+    models, `sessions` are the server's, `exposition` tells the metrics of all.
 
     The start raises ModelError when a needed model is missing or not licensed for this use, or
     any is altered.
@@ -72,8 +84,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = await open_services(settings, registry)
+        services = await open_services(settings, registry, None if engine is None else engine())
         app.state.services = services
+        app.state.credentials = Credentials(services.db)
         runner = BatchRunner(services, batch_metrics)
         app.state.batches = runner
         keeping_up = asyncio.create_task(services.knowledge.keep_up())
@@ -95,7 +108,10 @@ def create_app(
         redoc_url=None,
     )
     app.state.registry = registry
-    app.state.sessions = Sessions(secrets.token_bytes(32), settings.session_hours)
+    app.state.exposition = exposition or partial(generate_latest, registry)
+    app.state.sessions = sessions or Sessions(secrets.token_bytes(32), settings.session_hours)
+    # First, because routes are tried in turn, and by themselves: a router would match each twice.
+    app.router.routes.extend(inference.routes())
     for router in (*API_ROUTERS, *PAGE_ROUTERS):
         app.include_router(router)
     app.mount("/static", static.files(), name="static")

@@ -46,16 +46,28 @@ app.command("dicom-listen")(cli_dicom.listen)
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Where the models run: local, or ray (a Ray cluster).")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="HTTP processes; see docs/scaling.md.")
+    ] = None,
 ) -> None:
     """Serve the API, the patient chat and the physicians' console."""
     import asyncio
     import signal
 
-    from serving.server import run
     from serving.settings import Settings
 
-    given: dict[str, Any] = {"host": host, "port": port}
+    given: dict[str, Any] = {"host": host, "port": port, "engine": engine, "workers": workers}
     settings = Settings(**{k: v for k, v in given.items() if v is not None})
+    if settings.workers > 1:
+        from serving.processes import supervisor
+
+        raise typer.Exit(asyncio.run(supervisor.run(settings, announce=err.print)))
+
+    from serving.server import run
+
     # The server drains on SIGTERM and then raises it again: being told to stop is no failure.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:

@@ -15,9 +15,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
+from serving.api import inference
 from serving.app import API_ROUTERS, create_app
 from serving.cli import app as cli
-from serving.engine.metrics import EngineMetrics
+from serving.engine.ray_engine import RayMetrics
 from serving.errors import ERROR_KINDS
 from serving.ingest_metrics import IngestMetrics
 from serving.settings import Settings
@@ -47,6 +48,12 @@ def _settings() -> Iterator[str]:
 
 def _routes() -> Iterator[str]:
     yield "\n## Routes\n\n| route | needs | what it does |\n|---|---|---|"
+    for plain in inference.routes():
+        permission = getattr(plain.endpoint, "permission", None)
+        needed = "nothing" if permission is None else permission.value
+        methods = " ".join(sorted(set(plain.methods or ()) - {"HEAD"}))
+        what = (plain.endpoint.__doc__ or "").split("\n", 1)[0]
+        yield f"| `{methods} {plain.path}` | {needed} | {what} |"
     for route in (route for router in API_ROUTERS for route in router.routes):
         if isinstance(route, APIRoute):
             needs = [
@@ -72,6 +79,7 @@ def _permissions() -> Iterator[str]:
 def _errors() -> Iterator[str]:
     yield "\n## Errors\n"
     yield "Every error is `application/problem+json` (RFC 9457) with one of these codes."
+    yield '`/v2` says `{"error": "…"}` instead, with the same status but 400 for 422.'
     yield "Titles follow `Accept-Language`.\n"
     yield "| code | status | title | 标题 |\n|---|---|---|---|"
     for kind in ERROR_KINDS.values():
@@ -83,7 +91,7 @@ def _metrics(app: FastAPI) -> Iterator[str]:
     yield "| metric | what it counts |\n|---|---|"
     app.build_middleware_stack()
     registry: CollectorRegistry = app.state.registry
-    EngineMetrics(registry)
+    RayMetrics(registry)
     IngestMetrics(registry)
     for metric in registry.collect():
         yield f"| `{metric.name}` | {metric.documentation} |"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from fastapi import Request
 
 from serving import users
+from serving.ended_sessions import EndedSessions, new_record
 from serving.errors import Forbidden, Unauthenticated
 from serving.services import Services
 from serving.users import Permission, User
@@ -32,15 +33,21 @@ def services_of(request: Request) -> Services:
 class Sessions:
     """Signed cookies of the console: `user.nonce.expiry.signature`, HMAC-SHA256 with a server key.
 
-    The key lives as long as the process: a restart signs everybody out, and nothing secret
-    is written to disk.
+    The key lives as long as the server: a restart signs everybody out, and nothing secret
+    is written to disk. Processes of one server share the key and the sessions that were `ended`.
     """
 
-    def __init__(self, key: bytes, hours: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        hours: float,
+        now: Callable[[], float] = time.time,
+        ended: EndedSessions | None = None,
+    ) -> None:
         self._key = key
         self.seconds = int(hours * 3600)
         self._now = now
-        self._ended: dict[str, int] = {}
+        self._ended = EndedSessions(new_record()) if ended is None else ended
 
     def issue(self, user: User) -> str:
         """The cookie's value for a user who showed a valid key."""
@@ -53,16 +60,15 @@ class Sessions:
         who, _, expiry = body.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             return None
-        if not expiry.isdigit() or int(expiry) <= self._now() or signature in self._ended:
+        if not expiry.isdigit() or int(expiry) <= self._now():
+            return None
+        if signature in self._ended:
             return None
         return who.partition(".")[0]
 
     def end(self, cookie: str) -> None:
         """Refuse a cookie from now on, wherever a copy of it may be."""
-        now = self._now()
-        self._ended = {s: until for s, until in self._ended.items() if until > now}
-        body, _, signature = cookie.rpartition(".")
-        self._ended[signature] = int(body.rpartition(".")[2])
+        self._ended.add(cookie.rpartition(".")[2])
 
     def csrf(self, cookie: str) -> str:
         """The token that forms of this session carry."""

@@ -12,39 +12,17 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import logs, users
+from serving import logs
+from serving.accepting import Accepting
 from serving.app import create_app
+from serving.first_start import announce_start
 from serving.services import Services
 from serving.settings import Settings
-from serving.storage.codes import Role
-from serving.storage.database import Database
 
 log = structlog.get_logger()
 
-FIRST_USERS = (
-    ("First physician", Role.PHYSICIAN),
-    ("First administrator", Role.ADMINISTRATOR),
-    ("Patient app", Role.PATIENT_APP),
-)
 FAREWELL_S = 1.0
-
-
-def make_first_users(db: Database) -> dict[Role, str]:
-    """One user of each role in an empty database; returns their keys, shown this once."""
-    if users.list_users(db):
-        return {}
-    return {role: users.create(db, name=name, role=role).api_key for name, role in FIRST_USERS}
-
-
-def announce_start(settings: Settings, db: Database, announce: Callable[[str], None]) -> None:
-    """Tell where the server is and, in an empty database, the keys of its first users."""
-    keys = make_first_users(db)
-    if keys:
-        announce("\nFirst start. These keys are shown once; keep them:")
-        for role, key in keys.items():
-            announce(f"  {role.value:<14} {key}")
-    url = f"http://{settings.host}:{settings.port}"
-    announce(f"\nPatient chat  {url}/\nConsole       {url}/console  (sign in with a key)\n")
+"""How long a server that ends says good-bye; see `Server`."""
 
 
 async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -101,16 +79,21 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
-        await super().startup(sockets)
+        await super().startup(None if sockets is None else [])
+        self.servers.extend(Accepting(one, self._connection) for one in sockets or ())  # type: ignore[misc]
         if self._has_started is not None:
             await self._has_started()
+
+    def _connection(self) -> asyncio.Protocol:
+        config = self.config
+        return config.http_protocol_class(  # type: ignore[call-arg]
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         for listener in self.servers:
             listener.close()
-        for one in sockets or ():
-            one.close()
         state = self.server_state
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
         until = asyncio.get_running_loop().time() + FAREWELL_S

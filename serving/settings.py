@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.backends.options import BackendOptions, Provider
 from models.backends.synthetic import entry_of
 from models.repository import SHIPPED, ModelRepository
 
@@ -79,14 +80,26 @@ class Settings(BaseSettings):
     )
     queue_capacity: int = Field(256, ge=2, description="Most requests that wait per model.")
     queue_reserved: int = Field(32, ge=1, description="Places of the queue kept for emergencies.")
-    max_batch: int = Field(16, ge=1, description="Most requests in one batch.")
-    model_workers: int = Field(
-        1,
+    max_batch: int = Field(16, ge=1, description="Most rows in one batch.")
+    batch_tokens: int = Field(
+        16_384, ge=1, description="Most tokens in one batch of texts, padding included."
+    )
+    batch_pixels: int = Field(
+        16_000_000, ge=1, description="Most pixels in one batch of pictures, of all channels."
+    )
+    tune: bool = Field(
+        True,
+        description="Measure at the start how each model runs best on this machine's processor: "
+        "in batches of how many, in one copy or one for each core.",
+    )
+    model_workers: int | None = Field(
+        None,
         ge=1,
-        description="Batches of one model that run at once, each on processor cores of its own.",
+        description="Batches of one model that run at once, each on processor cores of its own; "
+        "measured by default.",
     )
     model_threads: int | None = Field(
-        None, ge=1, description="Threads of one worker; the default shares the cores out evenly."
+        None, ge=1, description="Threads of one worker; measured by default."
     )
     engine: Literal["local", "ray"] = Field(
         "local", description="Where the models run: in this server, or on a Ray cluster."
@@ -118,16 +131,16 @@ class Settings(BaseSettings):
         description="Processor cores that a replica reserves on its node; the default is its "
         "`model_threads` (or 1), and none on a cluster that was started here.",
     )
-    ray_gpus: dict[str, float] = Field(
-        {},
-        description="GPUs, or a part of one, that a replica of a model reserves, as "
-        '`{"cxr_pneumonia": 0.5}`.',
+    ray_replica_gpus: float = Field(
+        1.0,
+        gt=0,
+        description="GPUs, or a part of one, that a replica reserves whose model runs on a GPU.",
     )
     ray_patience_s: float = Field(
         300.0,
         gt=0,
-        description="Longest that a request without a deadline is asked for again and again when "
-        "the cluster fails.",
+        description="Longest wait of a request without a deadline (batches) for an answer from "
+        "the cluster.",
     )
     model_versions: dict[str, int] = Field(
         {}, description='Versions to serve instead of the latest, as `{"department": 1}`.'
@@ -138,6 +151,17 @@ class Settings(BaseSettings):
     synthetic: str = Field(
         "",
         description="Networks that compute nothing, for load tests: `echo`, `sleep:5+0.5n`.",
+    )
+    providers: tuple[Provider, ...] = Field(
+        ("cpu",),
+        min_length=1,
+        description="Where ONNX Runtime runs a network, the first that can: `cpu`, `cuda`, "
+        "`tensorrt`.",
+    )
+    backends: dict[str, BackendOptions] = Field(
+        {},
+        description="How single models run, as JSON: "
+        '`{"cxr_pneumonia": {"backend": "torch", "device": "cuda", "precision": "bf16"}}`.',
     )
     lease_seconds: int = Field(
         600, ge=5, description="How long a claimed review stays claimed without a heartbeat."

@@ -44,6 +44,7 @@ class Permission(StrEnum):
     KNOWLEDGE_PROPOSE = "knowledge:propose"
     MODELS_READ = "models:read"
     MODELS_INFER = "models:infer"
+    MODELS_RELOAD = "models:reload"
     DECISION_READ = "decision:read"
     REVIEW_REQUEST = "review:request"
     REVIEW_READ = "review:read"
@@ -96,6 +97,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
             Permission.KNOWLEDGE_PROPOSE,
             Permission.MODELS_READ,
             Permission.MODELS_INFER,
+            Permission.MODELS_RELOAD,
             Permission.DECISION_READ,
             Permission.REVIEW_REQUEST,
             Permission.REVIEW_READ,
@@ -196,7 +198,9 @@ def disable(db: Database, user_id: str, *, actor: str = audit.SYSTEM) -> User:
         if row.disabled_at is None:
             row.disabled_at = at
             audit.append(session, at=at, actor=actor, action="user.disabled", subject=row.id)
-        return _user(row)
+        user = _user(row)
+    db.disabled.add(user.id)
+    return user
 
 
 def require_now(session: Session, user: User, permission: Permission) -> User:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 from models.triage.acuity_request import AcuityRequest
 from models.triage.acuity_result import AcuityResult
 from serving.acuity import assess
-from serving.api.triage import timing_headers
+from serving.api.timing import timing_headers
 from serving.security import allow, services_of
 from serving.users import Permission, User
 
@@ -33,8 +34,9 @@ async def post_acuity(
     user: Annotated[User, Depends(allow(Permission.TRIAGE_WRITE))],
 ) -> AcuityAnswer:
     """Grade a patient at the desk of an emergency department. Preliminary advice, recorded."""
+    started = time.perf_counter()
     done = await assess(services_of(request), body, user)
-    timing_headers(response, done.queue_s, done.inference_s)
+    timing_headers(response, started, done.queue_s, done.inference_s)
     return AcuityAnswer(
         decision_id=done.record.id,
         review_task_id=done.record.review_task_id,

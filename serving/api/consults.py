@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from knowledge_base.language import Bilingual
 from models.triage.result import QuestionResult, TriageResult
 from serving.api.problems import preferred_language
-from serving.api.triage import timing_headers
+from serving.api.timing import timing_headers
 from serving.consulting import Profile, Reply, Turn, close_consult, open_consult, take_turn
 from serving.errors import problem
 from serving.security import allow, services_of
@@ -75,6 +76,7 @@ async def post_message(
     With `Accept: text/event-stream` the answer comes as server-sent events: `urgency` first,
     then `answer`, or `problem`.
     """
+    started = time.perf_counter()
     services = services_of(request)
     consult = await asyncio.to_thread(consults.load, services.db, consult_id, secret)
     if "text/event-stream" in request.headers.get("accept", ""):
@@ -93,7 +95,7 @@ async def post_message(
 
         return StreamingResponse(events(), media_type="text/event-stream")
     reply = await take_turn(services, consult, body, user)
-    timing_headers(response, reply.triaged.queue_s, reply.triaged.inference_s)
+    timing_headers(response, started, reply.triaged.queue_s, reply.triaged.inference_s)
     return _answer(reply)
 
 

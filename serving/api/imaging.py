@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
@@ -12,7 +13,7 @@ from models.imaging.context import SITES
 from models.imaging.opinion import ImagingResult
 from serving import decisions
 from serving.api.exports import DICOM, AnswerFormat, dicom_answer, fhir_answer, study_of
-from serving.api.triage import timing_headers
+from serving.api.timing import timing_headers
 from serving.decisions import DecisionRecord
 from serving.errors import FieldError, InvalidInput, NotFound, PayloadTooLarge
 from serving.imaging import read_study, task_of
@@ -51,6 +52,7 @@ async def post_study(
     site: Annotated[str | None, Form(max_length=32)] = None,
 ) -> StudyAnswer:
     """Ask for a second opinion on one or several images of one patient."""
+    started = time.perf_counter()
     services = services_of(request)
     if len(files) > services.settings.max_files:
         raise PayloadTooLarge(f"at most {services.settings.max_files} files")
@@ -62,7 +64,7 @@ async def post_study(
     study = await read_study(
         services, task_of(services, task), contents, age_years, user, sex=sex, site=site
     )
-    timing_headers(response, study.queue_s, study.inference_s)
+    timing_headers(response, started, study.queue_s, study.inference_s)
     return StudyAnswer(
         decision_id=study.record.id,
         review_task_id=study.record.review_task_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from models.triage.request import TriageRequest
 from models.triage.result import TriageResult
+from serving.api.timing import timing_headers
 from serving.knowledge import reader_of
 from serving.security import allow, services_of
 from serving.triaging import triage
@@ -25,13 +27,6 @@ class TriageAnswer(BaseModel):
     result: TriageResult
 
 
-def timing_headers(response: Response, queue_s: float, inference_s: float) -> None:
-    """Say in `Server-Timing` how long the request waited and its network computed, in ms."""
-    response.headers["Server-Timing"] = (
-        f"queue;dur={queue_s * 1e3:.2f}, inference;dur={inference_s * 1e3:.2f}"
-    )
-
-
 @router.post("/v1/triage")
 async def post_triage(
     body: TriageRequest,
@@ -43,8 +38,9 @@ async def post_triage(
 
     A patients' program gets no passages of sections that are written for clinicians.
     """
+    started = time.perf_counter()
     done = await triage(services_of(request), body, user)
-    timing_headers(response, done.queue_s, done.inference_s)
+    timing_headers(response, started, done.queue_s, done.inference_s)
     return TriageAnswer(
         decision_id=done.record.id,
         review_task_id=done.record.review_task_id,

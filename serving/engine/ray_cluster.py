@@ -1,8 +1,8 @@
 """The Ray cluster: joining it, putting models on it as Ray Serve deployments, and leaving.
 
-The only module that knows Ray. Everything here blocks and belongs in a thread. Each model is an
-application of its own, so that one comes and goes without the others; Ray Serve's HTTP proxies are
-not started. Nothing is sent to Ray's makers.
+With `ray_deployment` the only module that knows Ray. Everything here blocks and belongs in a
+thread. Each model is an application of its own, so that one comes and goes without the others; Ray
+Serve's HTTP proxies are not started. Nothing is sent to Ray's makers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -37,18 +38,16 @@ from models.backends import Tensors
 from models.errors import ModelRunError, ModelUnavailable
 from models.repository import ModelEntry
 from serving.engine.inference import Priority
-from serving.engine.local import limits_of
+from serving.engine.ray_deployment import LOCAL, application_of
 from serving.engine.ray_model import Call, ClusterFault
-from serving.engine.ray_replica import SETTINGS, Replica, Reply, Shipped
+from serving.engine.ray_replica import Replica, Reply, Shipped
 from serving.settings import Settings
 
 _NAMESPACE = "fenzhen"
 _START_S = 180.0
 """Longest wait for a model's first replica, until it is warm."""
 _LOOK_S = 0.2
-_HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 2.0, 5.0
-_UP_S, _DOWN_S = 5.0, 300.0
-"""How long there must be too much, or too little, to do before a replica is added or taken out."""
+_KNOCK_S = 5.0
 
 
 class Cluster:
@@ -57,15 +56,15 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         """Connects, or starts a cluster on this machine. Raises ModelUnavailable."""
         self._settings = settings
-        self._local = settings.ray_address == "local"
+        self._local = settings.ray_address == LOCAL
         self._prefix = f"{settings.ray_name}:"
-        self._threads = settings.model_threads or (None if self._local else 1)
         self._deploying = threading.Lock()
         self._open = threading.Lock()
         self._closed = False
         self._placed: dict[str, _Placed] = {}
         _quiet()
         try:
+            _knock(settings.ray_address)
             ray.init(
                 address=settings.ray_address,
                 namespace=_NAMESPACE,
@@ -73,8 +72,9 @@ class Cluster:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ModelUnavailable(f"no Ray cluster at {settings.ray_address}: {error}") from error
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            why = str(error).strip().split("\n", 1)[0]
+            raise ModelUnavailable(f"no Ray cluster at {settings.ray_address}: {why}") from error
         try:
             self._presence = self._take_name()
             serve.start(proxy_location="Disabled")
@@ -87,12 +87,10 @@ class Cluster:
 
     def deploy(self, entry: ModelEntry) -> Call:
         """Put a model on the cluster and wait until it answers. Raises ModelUnavailable."""
-        shipped = Shipped.of(entry)
+        reference = ray.put(Shipped.of(entry))
         application = self._prefix + entry.identity
-        reference = ray.put(shipped)
-        given = self._settings.model_dump(include=set(SETTINGS)) | {"model_threads": self._threads}
         with self._deploying:  # Ray's own bookkeeping of what it pickles is one for all threads
-            bound = self._deployment(entry).bind([reference], given)
+            bound = application_of(entry.manifest, reference, self._settings)
             target = serve.RunTarget(bound, name=application, route_prefix=None)
             (handle,) = serve.run_many([target], wait_for_applications_running=False)
         try:
@@ -105,14 +103,15 @@ class Cluster:
         infer = handle.infer
 
         async def call(tensors: Tensors, priority: Priority, timeout_s: float | None) -> Reply:
-            response = infer.remote(dict(tensors), priority, timeout_s)
             try:
-                reply: Reply = await response
+                response = infer.remote(dict(tensors), priority, timeout_s)
+                try:
+                    reply: Reply = await response
+                except asyncio.CancelledError:
+                    response.cancel()  # in the replica, too
+                    raise
             except (RayError, RayServeException) as error:
                 raise _fault(error) from error
-            except asyncio.CancelledError:
-                response.cancel()  # in the replica, too
-                raise
             return reply
 
         return call
@@ -170,39 +169,6 @@ class Cluster:
     def _applications(self) -> Iterator[str]:
         return (name for name in serve.status().applications if name.startswith(self._prefix))
 
-    def _deployment(self, entry: ModelEntry) -> serve.Deployment:
-        settings = self._settings
-        limits = limits_of(settings)
-        cpus = settings.ray_replica_cpus
-        if cpus is None:
-            # On one machine the models share its cores, as they do without Ray.
-            cpus = 0 if self._local else self._threads
-        return serve.deployment(
-            Replica,
-            name=entry.manifest.name,
-            ray_actor_options={
-                "num_cpus": cpus,
-                "num_gpus": settings.ray_gpus.get(entry.manifest.name, 0),
-            },
-            # Everything that our queue has room for: it says no, and Ray Serve need not.
-            max_ongoing_requests=limits.capacity + limits.max_batch + 1,
-            autoscaling_config={
-                "min_replicas": settings.ray_min_replicas,
-                "max_replicas": settings.ray_max_replicas,
-                # One batch runs and the next one is there.
-                "target_ongoing_requests": 2 * limits.max_batch,
-                "upscale_delay_s": _UP_S,
-                "downscale_delay_s": _DOWN_S,
-                "metrics_interval_s": 1.0,
-                "look_back_period_s": _UP_S,
-            },
-            health_check_period_s=_HEALTH_PERIOD_S,
-            health_check_timeout_s=_HEALTH_TIMEOUT_S,
-            graceful_shutdown_wait_loop_s=0.2,
-            max_constructor_retry_count=3,
-            logging_config={"log_level": "WARNING", "enable_access_log": False},
-        )
-
     def _await_running(self, identity: str) -> None:
         until = time.monotonic() + _START_S
         while True:
@@ -227,6 +193,13 @@ class _Placed:
 
 class _Presence:
     """Holds a server's name on the cluster."""
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.partition(":")
+    if port:
+        socket.create_connection((host, int(port)), _KNOCK_S).close()
 
 
 def _quiet() -> None:

@@ -6,6 +6,8 @@ The server keeps its own HTTP side and asks the replicas; see `docs/cluster.md`.
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,18 +31,34 @@ _LOOK_S = 2.0
 """How often the cluster is asked whether every model has a replica: for `alive` alone."""
 
 
-async def open_ray_engine(
-    settings: Settings, metrics: EngineMetrics, registry: CollectorRegistry
-) -> RayEngine:
+class RayMetrics(EngineMetrics):
+    """What is counted at the HTTP side of a cluster."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.retries = Counter(
+            "fenzhen_engine_retries", "Requests asked again after a failure of the Ray cluster.",
+            ["model", "reason"], registry=registry,
+        )  # fmt: skip
+
+
+async def open_ray_engine(settings: Settings, registry: CollectorRegistry) -> RayEngine:
     """Join the cluster that the settings name, or start one. Raises ModelUnavailable."""
     try:
-        # In a thread, too: on the main one, Ray would take the server's place at SIGTERM.
         cluster = await asyncio.to_thread(_joined, settings)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "ray":
             raise
         raise ModelUnavailable("Ray is not installed: pip install 'fenzhen[cluster]'") from error
-    return RayEngine(settings, cluster, metrics, registry)
+    _take_back_sigterm()
+    return RayEngine(settings, cluster, RayMetrics(registry))
+
+
+def _take_back_sigterm() -> None:
+    """Ray's core puts a handler of its own under Python's, which ends the process at once."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _joined(settings: Settings) -> Cluster:
@@ -52,19 +70,12 @@ def _joined(settings: Settings) -> Cluster:
 class RayEngine:
     """See `ModelHost`. Used within one event loop."""
 
-    def __init__(
-        self, settings: Settings, cluster: Cluster, metrics: EngineMetrics,
-        registry: CollectorRegistry,
-    ) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, cluster: Cluster, metrics: RayMetrics) -> None:
         limits = limits_of(settings)
         most = settings.ray_max_replicas * (limits.capacity + limits.max_batch)
         self._bounds = Bounds(most, limits.reserved, settings.ray_patience_s)
         self._cluster = cluster
         self._metrics = metrics
-        self._retries = Counter(
-            "fenzhen_engine_retries", "Requests asked for again after a failure of the cluster.",
-            ["model", "reason"], registry=registry,
-        )  # fmt: skip
         self._models: dict[str, RemoteModel] = {}
         self._answering: frozenset[str] = frozenset()
         self._looking = asyncio.create_task(self._look())
@@ -88,7 +99,7 @@ class RayEngine:
         self._answering |= {identity}
         self._models[identity] = RemoteModel(
             identity, call, self._bounds, self._metrics.of(identity),
-            lambda reason: self._retries.labels(identity, reason),
+            lambda reason: self._metrics.retries.labels(identity, reason),
         )  # fmt: skip
 
     async def remove(self, model: str) -> None:
@@ -119,7 +130,7 @@ class RayEngine:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
-            before = self._models.keys() | ()
+            before = set(self._models)
             try:
                 found = await asyncio.to_thread(self._cluster.answering)
                 # What was put there meanwhile is warm, and may be missing in what was found.

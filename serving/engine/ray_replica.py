@@ -8,7 +8,6 @@ nothing of its disks: the model's files come with it and are verified before the
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import tempfile
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,17 @@ from serving.engine.ray_journal import Journal, Note
 from serving.processes.frames import refused_body
 from serving.settings import Settings
 
-SETTINGS = ("max_batch", "model_threads", "queue_capacity", "queue_reserved")
+SETTINGS = (
+    "backends",
+    "batch_pixels",
+    "batch_tokens",
+    "max_batch",
+    "model_threads",
+    "providers",
+    "queue_capacity",
+    "queue_reserved",
+    "tune",
+)
 """What of a server's settings reaches a replica; nothing else leaves the server."""
 
 
@@ -44,11 +53,6 @@ class Shipped:
         except OSError as error:
             raise ModelIntegrityError(f"{error.filename}: {error.strerror}") from error
         return cls(manifest.model_dump_json(), files)
-
-    @property
-    def digest(self) -> str:
-        """Sha256 of the manifest, which names the sha256 of every file."""
-        return hashlib.sha256(self.manifest.encode()).hexdigest()
 
     def unpack(self, folder: Path) -> ModelEntry:
         """Write the files into an empty folder. Raises ModelIntegrityError for a wrong sha256."""
@@ -82,7 +86,8 @@ class Replica:
         self, shipped: Sequence[Awaitable[Shipped]], settings: Mapping[str, object]
     ) -> None:
         """`shipped`: one reference to the object store, in a list, where Ray leaves it alone."""
-        # A node's own environment has no say: the server's settings were validated there.
+        # A node's own environment has no say: the settings were validated at the server. One
+        # worker: a node's cores are shared out by Ray, and more replicas do what workers would.
         given = Settings.model_construct(**{**settings, "model_workers": 1})  # type: ignore[arg-type]
         self._journal = Journal()
         self._engine = LocalEngine(given, self._journal)

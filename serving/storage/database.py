@@ -60,6 +60,8 @@ class Database:
         """
         self.clock: Clock = clock or SystemClock()
         self.ids = ids or Ids(self.clock)
+        self.disabled: set[str] = set()
+        """Users who were disabled through this handle, for whoever remembers users for a while."""
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._engine = (

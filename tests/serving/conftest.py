@@ -45,7 +45,7 @@ class Api:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     # Here, so that tests of one part need not import the whole application.
     from serving.app import create_app
-    from serving.server import make_first_users
+    from serving.first_start import make_first_users
 
     var: Path = tmp_path_factory.mktemp("var")
     keys: dict[Role, str] = {}

@@ -264,7 +264,7 @@ def test_an_added_network_gives_opinions_and_an_added_encoder_finds_passages(
     torch = pytest.importorskip("torch")
     pytest.importorskip("monai")
     from serving.app import create_app
-    from serving.server import make_first_users
+    from serving.first_start import make_first_users
     from tests.training.adopt.layouts import (
         save_text_encoder,
         save_torchxrayvision,

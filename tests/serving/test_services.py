@@ -14,8 +14,8 @@ from models.errors import ModelLicenceError, UnknownModel
 from models.manifest import Manifest, read_manifest, write_manifest
 from models.repository import ModelRepository
 from serving.app import create_app
+from serving.first_start import make_first_users
 from serving.hosting import NEEDED
-from serving.server import make_first_users
 from serving.services import Services, open_services
 from serving.settings import Settings
 from serving.storage.codes import Role

@@ -116,7 +116,7 @@ def test_one_broken_model_of_two_costs_an_emergency_only_its_own_part(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = api.services.hosted.models["urgency"].identity
-    [worker] = api.services.engine._queues[identity].workers
+    [worker] = api.services.engine.workers(identity)
     monkeypatch.setattr(worker.backend, "run", Failing().run)
     answer = api.client.post("/v1/triage", json=EMERGENCIES["/v1/triage"], headers=api.app_user)
     assert set(answer.json()["result"]["models"]) == {"department"}
