@@ -66,12 +66,14 @@ def serve(
 
         raise typer.Exit(asyncio.run(supervisor.run(settings, announce=err.print)))
 
+    import uvloop
+
     from serving.server import run
 
     # The server drains on SIGTERM and then raises it again: being told to stop is no failure.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:
-        asyncio.run(run(settings, announce=err.print))
+        uvloop.run(run(settings, announce=err.print))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
