@@ -111,13 +111,19 @@ def create_app(
     app.state.exposition = exposition or partial(generate_latest, registry)
     app.state.sessions = sessions or Sessions(secrets.token_bytes(32), settings.session_hours)
     # First, because routes are tried in turn, and by themselves: a router would match each twice.
-    app.router.routes.extend(inference.routes())
+    protocol = inference.routes()
+    app.router.routes.extend(protocol)
     for router in (*API_ROUTERS, *PAGE_ROUTERS):
         app.include_router(router)
     app.mount("/static", static.files(), name="static")
     answer = problems.Problems(registry, pages.failed)
     problems.install(app, answer)
     app.add_middleware(
-        Guard, settings=settings, registry=registry, ids=Ids(SystemClock()), failed=answer
+        Guard,
+        settings=settings,
+        registry=registry,
+        ids=Ids(SystemClock()),
+        failed=answer,
+        shortcut=inference.shortcut(protocol),
     )
     return app

@@ -14,7 +14,6 @@ FIRST_USERS = (
     ("First administrator", Role.ADMINISTRATOR),
     ("Patient app", Role.PATIENT_APP),
 )
-FAREWELL_S = 1.0
 
 
 def make_first_users(db: Database) -> dict[Role, str]:

@@ -12,6 +12,7 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 
@@ -57,6 +58,11 @@ class Hosted:
     imaging: Mapping[str, ImagingTask]
     reranker: RerankerTask | None
 
+    @cached_property
+    def _further(self) -> Mapping[str, ModelEntry]:
+        """Models that no task uses, by name."""
+        return {entry.manifest.name: entry for entry in self.entries.values()}
+
     async def infer(
         self,
         model: str,
@@ -72,9 +78,7 @@ class Hosted:
 
     def latest(self, name: str) -> ModelEntry:
         """What a model's bare name stands for; raises UnknownModel."""
-        found = self.models.get(name) or next(
-            (e for e in self.entries.values() if e.manifest.name == name), None
-        )
+        found = self.models.get(name) or self._further.get(name)
         if found is None:
             raise UnknownModel(f"no model {name} is hosted")
         return found

@@ -57,9 +57,13 @@ class Guard:
         registry: CollectorRegistry,
         ids: Ids,
         failed: Callable[[Request, Exception], Response],
+        shortcut: Callable[[Scope], ASGIApp | None] = lambda _scope: None,
     ) -> None:
-        """`failed` answers what no handler of the application knew."""
+        """`failed` answers what no handler of the application knew. `shortcut` finds the route of
+        a request that need not go the long way through the application.
+        """
         self._failed = failed
+        self._shortcut = shortcut
         self._app = app
         self._settings = settings
         self._ids = ids
@@ -71,6 +75,8 @@ class Guard:
             "fenzhen_http_seconds", "Time to the end of the answer.", ["route"],
             registry=registry,
         )  # fmt: skip
+
+        self._kinds: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,7 +99,8 @@ class Guard:
         try:
             if not length.isdigit() or int(length) > limit:
                 raise TooLarge
-            await self._app(scope, _limited(receive, limit), sending)
+            app = self._shortcut(scope) or self._app
+            await app(scope, _limited(receive, limit), sending)
             if not sent:
                 status = _CALLER_LEFT
         except TooLarge:
@@ -106,8 +113,7 @@ class Guard:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             took = time.perf_counter() - started
-            self._requests.labels(route, scope["method"], str(status)).inc()
-            self._seconds.labels(route).observe(took)
+            self._count(route, scope["method"], status, took)
             counted = route.endswith(_COUNTED) and status < 500
             (log.debug if counted else log.info)(
                 "request",
@@ -117,6 +123,16 @@ class Guard:
                 status=status,
                 ms=round(took * 1e3, 1),
             )
+
+    def _count(self, route: str, method: str, status: int, seconds: float) -> None:
+        kind = (route, method, status)
+        found = self._kinds.get(kind)
+        if found is None:  # looking labels up costs as much as counting
+            found = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            self._kinds[kind] = found
+        counter, histogram = found
+        counter.inc()
+        histogram.observe(seconds)
 
     async def _answer(self, scope: Scope, send: Send, error: Exception) -> None:
         response = self._failed(Request(scope), error)

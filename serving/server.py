@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 import traceback
@@ -12,10 +13,12 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from models.errors import ModelError
 from serving import logs
 from serving.accepting import Accepting
 from serving.app import create_app
 from serving.first_start import announce_start
+from serving.interpreter import settle
 from serving.services import Services
 from serving.settings import Settings
 
@@ -38,11 +41,26 @@ async def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
             for note in entry.manifest.licence_notes:
                 log.warning("licence", model=entry.manifest.name, note=note)
         announce_start(settings, services.db, announce)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up, services)
+        settle()
 
+    def hang_up(services: Services) -> None:
+        reloading.append(asyncio.ensure_future(_reload(services)))
+
+    reloading: list[asyncio.Future[None]] = []
     server = server_of(create_app(settings, opened=opened), settings)
     await server.serve()
     if not server.started:
         raise SystemExit(1)
+
+
+async def _reload(services: Services) -> None:
+    try:
+        new = await services.hosting.reload()
+    except ModelError as error:
+        log.error("models not reloaded", why=str(error))
+    else:
+        log.info("models reloaded", new=new)
 
 
 def server_of(

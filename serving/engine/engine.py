@@ -23,11 +23,16 @@ class Engine:
         self.metrics = metrics
         self._queues: dict[str, ModelQueue] = {}
 
-    def add(self, model: str, workers: Sequence[Worker], limits: Limits) -> None:
-        """Host a model. Must be called inside the event loop that will serve it."""
+    def add(
+        self, model: str, workers: Sequence[Worker], limits: Limits, *, at_once: int = 0
+    ) -> None:
+        """Host a model. Must be called inside the event loop that will serve it.
+
+        `at_once`: see `ModelQueue`.
+        """
         if model in self._queues:
             raise ValueError(f"{model} is hosted already")
-        self._queues[model] = ModelQueue(model, workers, limits, self.metrics)
+        self._queues[model] = ModelQueue(model, workers, limits, self.metrics, at_once=at_once)
 
     async def remove(self, model: str) -> None:
         """Take a model out of service; whoever asked before gets his answer."""

@@ -22,7 +22,7 @@ from serving.engine.engine import Engine
 from serving.engine.metrics import EngineMetrics
 from serving.engine.model_queue import Worker
 from serving.engine.scheduler import Limits
-from serving.engine.tuning import Shape, Tuned, speed, tune
+from serving.engine.tuning import Shape, Tuned, instant, speed, tune
 from serving.settings import Settings
 
 log = structlog.get_logger()
@@ -60,7 +60,8 @@ class LocalEngine(Engine):
         workers, max_batch = await asyncio.to_thread(self._workers, entry)
         budget = budget_of(self._settings, entry.manifest)
         limits = replace(limits_of(self._settings), max_batch=max_batch, budget=budget)
-        self.add(entry.identity, workers, limits)
+        at_once = await asyncio.to_thread(instant, workers[0].backend, entry.manifest)
+        self.add(entry.identity, workers, limits, at_once=at_once)
 
     def _workers(self, entry: ModelEntry) -> tuple[list[Worker], int]:
         settings, manifest = self._settings, entry.manifest

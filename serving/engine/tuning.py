@@ -17,6 +17,7 @@ from pathlib import Path
 
 from models.backends import Backend
 from models.backends.warm_up import zeros
+from models.batching import length_of, rows_of
 from models.manifest import Manifest
 
 _GAIN = 1.05
@@ -27,6 +28,8 @@ _PATIENCE = 2
 """Sizes without a gain before larger ones are left alone."""
 _LONG_S = 0.05
 """A batch that takes longer has nothing left to gain: setting up a call is a small part of it."""
+_HAND_OVER_S = 40e-6
+"""What waking a thread and coming back from it costs; a busy loop waits longer still."""
 _TIMES = 3
 _LENGTH = 48
 """Tokens of a row: what a complaint of two sentences has."""
@@ -67,6 +70,16 @@ def speed(
             without += 1
         size = min(size * 2, most) if size < most and took < _LONG_S else most + 1
     return best
+
+
+def instant(
+    backend: Backend, manifest: Manifest, clock: Callable[[], float] = time.perf_counter
+) -> int:
+    """Most elements of a request that takes less time than handing it to a thread; 0: none does."""
+    rows = zeros(manifest, 1, _LENGTH)
+    if _seconds(backend, manifest, 1, clock) > _HAND_OVER_S:
+        return 0
+    return rows_of(rows) * length_of(rows)
 
 
 def tune(

@@ -18,6 +18,7 @@ import structlog
 import uvloop
 
 from serving import logs
+from serving.interpreter import settle
 from serving.processes.setup import Line, Order, Role, Setup, metrics_path, settings_of
 from serving.settings import Settings
 
@@ -56,6 +57,7 @@ async def own_models(line: Line, settings: Settings) -> None:
     obeying = asyncio.create_task(_obey(line, {Order.stop: end, Order.retire: owner.retire}))
     (listening,) = _sockets(line.setup)
     await line.ready()
+    settle()
     try:
         await serve(owner, listening, stop)
     except ModelError as error:
@@ -86,6 +88,7 @@ async def serve_http(line: Line, settings: Settings) -> None:
     def opened(services: Services) -> None:
         assert isinstance(services.engine, OwnerClient)
         services.engine.follow(services.hosting.reload)
+        settle()
 
     app = create_app(
         settings,

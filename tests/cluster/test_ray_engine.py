@@ -90,15 +90,16 @@ def test_concurrent_callers_share_batches_in_the_replica_and_each_gets_his_own(
 def test_what_a_queue_or_a_model_refuses_arrives_as_itself(nodes: Nodes) -> None:
     async def scenario() -> None:
         async with opened(
-            nodes.address, queue_capacity=6, queue_reserved=2, max_batch=2
+            nodes.address, queue_capacity=8, queue_reserved=2, max_batch=2
         ) as (engine, counted):  # fmt: skip
             slow = await hosting(engine, "sleep:400+0n")
             with pytest.raises(UnknownModel):
                 await engine.infer("nobody@1", row(1))
             with pytest.raises(TooManyRows) as many:
-                await engine.infer(slow, {"x": np.zeros((9, 2), np.float32)})
-            assert many.value.most == 8
-            running = [asyncio.create_task(engine.infer(slow, row(i))) for i in range(6)]
+                await engine.infer(slow, {"x": np.zeros((13, 2), np.float32)})
+            assert many.value.most == 12
+            await engine.infer(slow, row(1))  # it knows now how long a batch takes
+            running = [asyncio.create_task(engine.infer(slow, row(i))) for i in range(5)]
             await asyncio.sleep(0.1)
             with pytest.raises(QueueFull) as late:  # the replica knows that it would be too late
                 await engine.infer(slow, row(1), priority=Priority.bulk, timeout_s=0.5)
