@@ -10,6 +10,7 @@ from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, generate_latest
+from starlette.types import Receive, Scope, Send
 
 from models.triage.result import AI_LABEL
 from serving import __version__
@@ -63,6 +64,20 @@ API_ROUTERS = (
 PAGE_ROUTERS = (chat.router, console.router)
 
 
+class Application(FastAPI):
+    """FastAPI with a short way in: an inference meets the guard and its route, and nothing else."""
+
+    guard: Guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] == "http" and scope["path"].startswith(inference.MODELS):
+            scope["app"] = self
+            await self.guard(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(
     settings: Settings,
     *,
@@ -99,7 +114,7 @@ def create_app(
             await runner.stop()
             await services.close()
 
-    app = FastAPI(
+    app = Application(
         title="Fenzhen",
         version=__version__,
         description=AI_LABEL["en"],
@@ -118,12 +133,12 @@ def create_app(
     app.mount("/static", static.files(), name="static")
     answer = problems.Problems(registry, pages.failed)
     problems.install(app, answer)
-    app.add_middleware(
-        Guard,
+    app.guard = Guard(
         settings=settings,
         registry=registry,
         ids=Ids(SystemClock()),
         failed=answer,
         shortcut=inference.shortcut(protocol),
     )
+    app.add_middleware(app.guard.around)
     return app

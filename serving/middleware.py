@@ -49,9 +49,10 @@ class TooLarge(Exception):
 class Guard:
     """ASGI middleware; see the module docstring. Never logs a body, a query or a header."""
 
+    _app: ASGIApp
+
     def __init__(
         self,
-        app: ASGIApp,
         *,
         settings: Settings,
         registry: CollectorRegistry,
@@ -64,7 +65,6 @@ class Guard:
         """
         self._failed = failed
         self._shortcut = shortcut
-        self._app = app
         self._settings = settings
         self._ids = ids
         self._requests = Counter(
@@ -75,8 +75,12 @@ class Guard:
             "fenzhen_http_seconds", "Time to the end of the answer.", ["route"],
             registry=registry,
         )  # fmt: skip
-
         self._kinds: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def around(self, app: ASGIApp) -> Guard:
+        """This guard, with the application behind it."""
+        self._app = app
+        return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

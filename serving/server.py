@@ -70,6 +70,7 @@ def server_of(
     return Server(
         uvicorn.Config(
             _Starting(app),
+            interface="asgi3",
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -126,10 +127,12 @@ class _Starting:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._lifespan(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
 
         async def sending(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed":

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from typing import Any
 
 from starlette.types import Receive
 
-_UNWATCHED_S = 0.005
 
-
-async def while_connected(receive: Receive, work: Coroutine[None, None, None]) -> None:
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
     """Do the work, and give it up when the caller goes away: what waits for him in a queue leaves.
 
-    receive: the request's, of which the body was read. Nobody looks out for whoever is answered
-    before he could have changed his mind: a task for that would cost more than many an answer.
+    receive: the request's, of which the body was read. Work that is done without ever waiting needs
+    nobody who looks out: a task for that would cost more than many an answer.
     """
+    try:
+        waits_for = work.send(None)
+    except StopIteration:
+        return
     task = asyncio.current_task()
     assert task is not None
     gone = False
-    watching: asyncio.Task[None] | None = None
 
     async def watch() -> None:
         nonlocal gone
@@ -28,17 +30,32 @@ async def while_connected(receive: Receive, work: Coroutine[None, None, None]) -
         gone = True
         task.cancel()
 
-    def begin() -> None:
-        nonlocal watching
-        watching = asyncio.create_task(watch())
-
-    beginning = task.get_loop().call_later(_UNWATCHED_S, begin)
+    watching = asyncio.create_task(watch())
     try:
-        await work
+        await _Rest(work, waits_for)
     except asyncio.CancelledError:
         if not gone or task.uncancel():
             raise
     finally:
-        beginning.cancel()
-        if watching is not None:
-            watching.cancel()
+        watching.cancel()
+
+
+class _Rest:
+    """A coroutine from its first wait on, to be awaited by the task that began it."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], waits_for: object) -> None:
+        self._work, self._waits_for = work, waits_for
+
+    def __await__(self) -> Generator[object, object, None]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                given = yield waits_for
+            except BaseException as error:
+                step, argument = self._work.throw, error
+            else:
+                step, argument = self._work.send, given  # type: ignore[assignment]
+            try:
+                waits_for = step(argument)
+            except StopIteration:
+                return

@@ -32,7 +32,7 @@ from serving.users import Permission, User
 Endpoint = Callable[[Request, User], Awaitable[Response]]
 
 _MODEL = "/v2/models/{model}"
-_MODELS, _INFER = "/v2/models/", "/infer"
+MODELS, _INFER = "/v2/models/", "/infer"
 _PARTS = len(["", "v2", "models", "{model}", "infer"])
 _VERSION = _MODEL + "/versions/{version}"
 
@@ -220,9 +220,9 @@ def shortcut(routes: Sequence[Route]) -> Callable[[Scope], ASGIApp | None]:
         if not path.endswith(_INFER) or scope["method"] != "POST":
             return None
         parts = path.split("/")
-        if len(parts) == _PARTS and path.startswith(_MODELS):
+        if len(parts) == _PARTS and path.startswith(MODELS):
             scope["path_params"], route = {"model": parts[3]}, plain
-        elif len(parts) == _PARTS + 2 and path.startswith(_MODELS) and parts[4] == "versions":
+        elif len(parts) == _PARTS + 2 and path.startswith(MODELS) and parts[4] == "versions":
             scope["path_params"], route = {"model": parts[3], "version": parts[5]}, versioned
         else:
             return None

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from serving.engine.metrics import EngineMetrics, ModelMetrics
 
-Measure = Literal["batch_size", "inference_seconds", "padding"]
+Measure = Literal["batch_size", "inference_seconds", "padding", "split_batches"]
 Note = tuple[Measure, float]
 
 _MOST = 10_000
@@ -40,6 +40,7 @@ class Journal(EngineMetrics):
             batch_size=cast(Histogram, _Line(self._notes, "batch_size")),
             inference_seconds=cast(Histogram, _Line(self._notes, "inference_seconds")),
             padding=cast(Counter, _Line(self._notes, "padding")),
+            split_batches=cast(Counter, _Line(self._notes, "split_batches")),
         )
 
     def take(self) -> tuple[Note, ...]:
@@ -52,6 +53,8 @@ def count(notes: Iterable[Note], metrics: ModelMetrics) -> None:
     for measure, value in notes:
         if measure == "padding":
             metrics.padding.inc(value)
+        elif measure == "split_batches":
+            metrics.split_batches.inc(value)
         elif measure == "batch_size":
             metrics.batch_size.observe(value)
         else:
@@ -67,4 +70,5 @@ class _Line:
     def observe(self, value: float) -> None:
         self._notes.append((self._measure, value))
 
-    inc = observe
+    def inc(self, value: float = 1.0) -> None:
+        self.observe(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ from serving.engine.inference import (
     TooManyRows,
 )
 from serving.engine.local import LocalEngine
-from serving.engine.metrics import EngineMetrics
-from serving.engine.ray_journal import Journal
+from serving.engine.metrics import EngineMetrics, ModelMetrics
+from serving.engine.ray_journal import Journal, count
 from serving.engine.ray_model import Bounds, ClusterFault, RemoteModel
 from serving.engine.ray_replica import SETTINGS, Reply, Shipped
 from serving.processes.frames import refused_body
@@ -210,11 +211,23 @@ def test_every_setting_that_an_engine_reads_reaches_the_replica() -> None:
     assert read - {"model_workers"} <= set(SETTINGS)
 
 
-def test_a_journal_is_read_once() -> None:
-    journal = Journal()
+def test_what_happens_to_batches_is_written_down_and_counted_elsewhere() -> None:
+    journal, registry = Journal(), CollectorRegistry()
     metrics = journal.of("m")
     metrics.batch_size.observe(3)
     metrics.padding.inc(2)
+    metrics.split_batches.inc()
     metrics.inference_seconds.observe(0.5)
-    assert journal.take() == (("batch_size", 3), ("padding", 2), ("inference_seconds", 0.5))
-    assert journal.take() == ()
+    count(journal.take(), EngineMetrics(registry).of("m"))
+    for sample, value in (
+        ("batch_size_sum", 3),
+        ("padding_elements_total", 2),
+        ("split_batches_total", 1),
+        ("inference_seconds_sum", 0.5),
+    ):
+        assert registry.get_sample_value(f"fenzhen_engine_{sample}", {"model": "m"}) == value
+    assert journal.take() == (), "nothing is told twice"
+    # A measure that is new in the engine is either a batch's, or known to who asks.
+    batches = {"batch_size", "padding", "split_batches", "inference_seconds"}
+    asked = {"queue_seconds", "waiting", "rejected"}
+    assert {field.name for field in fields(ModelMetrics)} == batches | asked
