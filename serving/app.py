@@ -35,7 +35,7 @@ from serving.api import (
 )
 from serving.batches.metrics import BatchMetrics
 from serving.batches.runner import BatchRunner
-from serving.clock import Ids, SystemClock
+from serving.clock import Entropy, Ids, SystemClock
 from serving.credentials import Credentials
 from serving.engine.inference import ModelHost
 from serving.middleware import Guard
@@ -136,7 +136,7 @@ def create_app(
     app.guard = Guard(
         settings=settings,
         registry=registry,
-        ids=Ids(SystemClock()),
+        ids=Ids(SystemClock(), Entropy()),
         failed=answer,
         shortcut=inference.shortcut(protocol),
     )

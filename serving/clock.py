@@ -58,6 +58,23 @@ class FixedClock:
         return self._now
 
 
+class Entropy:
+    """Random bytes of the system, fetched many at a time: asking for ten costs as much as for
+    thousands. For one thread, and for what is no secret for longer than a request.
+    """
+
+    def __init__(self, size: int = 4096) -> None:
+        self._size = size
+        self._bytes, self._at = b"", 0
+
+    def __call__(self, count: int) -> bytes:
+        """`count` bytes that were never given before."""
+        if self._at + count > len(self._bytes):
+            self._bytes, self._at = secrets.token_bytes(max(self._size, count)), 0
+        self._at += count
+        return self._bytes[self._at - count : self._at]
+
+
 class Ids:
     """Makes identifiers and secrets from a clock and a source of random bytes.
 

@@ -31,10 +31,12 @@ SECURITY_HEADERS = {
 }
 _Header: TypeAlias = tuple[bytes, bytes]
 _SECURITY = [(n.lower().encode(), v.encode()) for n, v in SECURITY_HEADERS.items()]
+_NO_SNIFF = _SECURITY[0]
 _NO_STORE = (b"cache-control", b"no-store")
 _STOW = "/dicom-web/studies"
 _BATCHES = "/v1/batches"
-_INFER = "/v2/models/"
+_TENSORS = "/v2/models/"
+"""Answers for machines: what protects a page says nothing there, and costs at every request."""
 _CALLER_LEFT = 499
 """Nothing was answered because nobody listens any more: nginx's number, in log and metrics only."""
 _COUNTED = "/infer"
@@ -150,7 +152,7 @@ class Guard:
             return self._settings.max_stow_bytes
         if path == _BATCHES:
             return self._settings.batch_max_bytes
-        if path.startswith(_INFER):
+        if path.startswith(_TENSORS):
             return self._settings.max_tensor_bytes
         return self._settings.max_body_bytes
 
@@ -171,6 +173,9 @@ def _with_ours(headers: Iterable[_Header], scope: Scope, request_id: str) -> lis
     given = list(headers)
     names = {name for name, _ in given}
     given.append((b"x-request-id", request_id.encode("ascii")))
+    if scope["path"].startswith(_TENSORS):
+        given.append(_NO_SNIFF)
+        return given
     given.extend(header for header in _SECURITY if header[0] not in names)
     if b"cache-control" not in names and scope["path"].startswith(_UNCACHED):
         given.append(_NO_STORE)

@@ -19,6 +19,7 @@ from serving.accepting import Accepting
 from serving.app import create_app
 from serving.first_start import announce_start
 from serving.interpreter import settle
+from serving.one_write import OneWrite
 from serving.services import Services
 from serving.settings import Settings
 
@@ -71,6 +72,7 @@ def server_of(
         uvicorn.Config(
             _Starting(app),
             interface="asgi3",
+            http=OneWrite,
             host=settings.host,
             port=settings.port,
             log_config=None,
