@@ -140,8 +140,7 @@ class _Chosen:
 
 async def _brought_up(chosen: _Chosen, engine: ModelHost) -> Hosted:
     entries = {e.identity: e for e in (*chosen.models.values(), *chosen.others.values())}
-    for entry in entries.values():
-        await engine.host(entry)
+    await asyncio.gather(*map(engine.host, entries.values()))
     return await asyncio.to_thread(_with_tasks, chosen, entries, engine)
 
 

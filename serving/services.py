@@ -76,6 +76,14 @@ def _folder_swept(db: Database, blobs: BlobStore, metrics: IngestMetrics) -> Fol
     return folder
 
 
+async def _engine_of(settings: Settings, registry: CollectorRegistry) -> ModelHost:
+    if settings.engine == "ray":
+        from serving.engine.ray_engine import open_ray_engine
+
+        return await open_ray_engine(settings, registry)
+    return LocalEngine(settings, EngineMetrics(registry))
+
+
 async def open_services(
     settings: Settings, registry: CollectorRegistry, engine: ModelHost | None = None
 ) -> Services:
@@ -86,8 +94,12 @@ async def open_services(
     db = Database(settings.database)
     db.migrate()
     if engine is None:
-        engine = LocalEngine(settings, EngineMetrics(registry))
-    hosting = await Hosting.open(settings, engine)
+        engine = await _engine_of(settings, registry)
+    try:
+        hosting = await Hosting.open(settings, engine)
+    except BaseException:
+        await engine.drain()
+        raise
     embedding = hosting.hosted.models[EMBEDDING]
     metrics = IngestMetrics(registry)
     blobs = BlobStore(settings.var / "blobs", db)

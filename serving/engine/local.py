@@ -52,16 +52,19 @@ class LocalEngine(Engine):
     def __init__(self, settings: Settings, metrics: EngineMetrics) -> None:
         super().__init__(metrics)
         self._settings = settings
+        # What is measured beside another model that loads is not worth much.
+        self._one_at_a_time = asyncio.Lock()
 
     async def host(self, entry: ModelEntry) -> None:
         """See `ModelHost.host`."""
-        if entry.identity in self.models:
-            return
-        workers, max_batch = await asyncio.to_thread(self._workers, entry)
-        budget = budget_of(self._settings, entry.manifest)
-        limits = replace(limits_of(self._settings), max_batch=max_batch, budget=budget)
-        at_once = await asyncio.to_thread(instant, workers[0].backend, entry.manifest)
-        self.add(entry.identity, workers, limits, at_once=at_once)
+        async with self._one_at_a_time:
+            if entry.identity in self.models:
+                return
+            workers, max_batch = await asyncio.to_thread(self._workers, entry)
+            budget = budget_of(self._settings, entry.manifest)
+            limits = replace(limits_of(self._settings), max_batch=max_batch, budget=budget)
+            at_once = await asyncio.to_thread(instant, workers[0].backend, entry.manifest)
+            self.add(entry.identity, workers, limits, at_once=at_once)
 
     def _workers(self, entry: ModelEntry) -> tuple[list[Worker], int]:
         settings, manifest = self._settings, entry.manifest

@@ -17,7 +17,6 @@ pytest.importorskip("ray", reason=NO_RAY)
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
-    pytest.mark.xfail(strict=True, reason="open_services does not open the engine `ray` yet"),
 ]
 
 COMPLAINTS = (
