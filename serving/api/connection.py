@@ -30,14 +30,23 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
         gone = True
         task.cancel()
 
-    watching = asyncio.create_task(watch())
+    watching: asyncio.Task[None] | None = None
+
+    def begin() -> None:
+        nonlocal watching
+        watching = asyncio.create_task(watch())
+
+    # Not before the work that has just begun to wait is under way.
+    beginning = task.get_loop().call_soon(begin)
     try:
         await _Rest(work, waits_for)
     except asyncio.CancelledError:
         if not gone or task.uncancel():
             raise
     finally:
-        watching.cancel()
+        beginning.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 class _Rest:

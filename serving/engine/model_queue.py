@@ -133,10 +133,14 @@ class ModelQueue:
         if rows * length <= self._at_once and not self._stopping:
             return self._run_here(tensors, rows, priority)
         most = self.limits.rows_of(length)
-        if rows <= most:
-            (future,) = self._submit([tensors], priority, timeout_s)
+        if rows > most:
+            return await self._infer_parts(pieces(tensors, most), priority, timeout_s)
+        ((key, future),) = self._submit([tensors], priority, timeout_s).items()
+        try:
             return await future
-        return await self._infer_parts(pieces(tensors, most), priority, timeout_s)
+        except asyncio.CancelledError:
+            self._drop(key)
+            raise
 
     def _run_here(self, tensors: Tensors, rows: int, priority: Priority) -> Inference:
         started = self._clock()
@@ -158,10 +162,12 @@ class ModelQueue:
             raise TooManyRows(room * rows_of(parts[0]))
         futures = self._submit(parts, priority, timeout_s)
         try:
-            answers = await asyncio.gather(*futures)
-        finally:
-            for future in futures:
+            answers = await asyncio.gather(*futures.values())
+        except BaseException:
+            for key, future in futures.items():
                 future.cancel()
+                self._drop(key)
+            raise
         return Inference(
             join([answer.outputs for answer in answers]),
             max(answer.queue_s for answer in answers),
@@ -170,7 +176,7 @@ class ModelQueue:
 
     def _submit(
         self, parts: Sequence[Tensors], priority: Priority, timeout_s: float | None
-    ) -> list[asyncio.Future[Inference]]:
+    ) -> dict[Hashable, asyncio.Future[Inference]]:
         if self._stopping:
             raise EngineStopped(self.name)
         now = self._clock()
@@ -180,44 +186,46 @@ class ModelQueue:
             for part in parts
         ]
         # Before the workers can see the jobs: one of them may be answered at once.
-        futures = [self._expect(job, part) for job, part in zip(jobs, parts, strict=True)]
+        futures = {job.key: self._expect(job, part) for job, part in zip(jobs, parts, strict=True)}
+        if timeout_s is not None:
+            for job in jobs:
+                heappush(self._deadlines, (deadline, job.key))
+            self._watch()
         try:
             with self._work:
                 self._scheduler.submit(jobs)
+                self._metrics.waiting.set(len(self._scheduler))
+                # Last, because the worker that wakes needs the interpreter.
                 self._work.notify(len(jobs))
         except QueueFull:
             for job in jobs:
                 self._forget(job.key)
             self._metrics.rejected("queue_full").inc()
             raise
-        self._metrics.waiting.set(len(self._scheduler))
-        if timeout_s is not None:
-            for job in jobs:
-                heappush(self._deadlines, (deadline, job.key))
-            self._watch()
         return futures
 
     def _expect(self, job: Job, tensors: Tensors) -> asyncio.Future[Inference]:
         future: asyncio.Future[Inference] = self._loop.create_future()
         self._requests[job.key] = _Waiting(tensors, future)
         self._empty.clear()
-        future.add_done_callback(lambda done: self._settled(job.key, done))
         return future
 
-    def _settled(self, key: Hashable, future: asyncio.Future[Inference]) -> None:
-        """A caller has his answer or has gone away: in both cases nothing of his may wait."""
-        self._forget(key)
-        if future.cancelled():
-            with self._work:
-                dropped = self._scheduler.cancel(key)
-            self._metrics.waiting.set(len(self._scheduler))
-            if dropped:
-                self._metrics.rejected("cancelled").inc()
+    def _drop(self, key: Hashable) -> None:
+        """A caller has gone away: nothing of his may wait."""
+        if self._forget(key) is None:
+            return
+        with self._work:
+            dropped = self._scheduler.cancel(key)
+        self._metrics.waiting.set(len(self._scheduler))
+        if dropped:
+            self._metrics.rejected("cancelled").inc()
 
-    def _forget(self, key: Hashable) -> None:
-        self._requests.pop(key, None)
+    def _forget(self, key: Hashable) -> asyncio.Future[Inference] | None:
+        """Who is to be told about this job, for the last time; None where nobody waits for it."""
+        waiting = self._requests.pop(key, None)
         if not self._requests:
             self._empty.set()
+        return None if waiting is None else waiting.future
 
     # Deadlines: one alarm for the earliest, set when it is the first, and never per request.
 
@@ -239,12 +247,12 @@ class ModelQueue:
         now = self._clock()
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = heappop(self._deadlines)
-            waiting = self._requests.get(key)
-            if waiting is not None and not waiting.future.done():
+            future = self._forget(key)
+            if future is not None and not future.done():
                 with self._work:
                     self._scheduler.cancel(key)
                 self._metrics.rejected("deadline").inc()
-                waiting.future.set_exception(DeadlinePassed(self.name))
+                future.set_exception(DeadlinePassed(self.name))
         self._watch()
 
     # Workers.
@@ -262,7 +270,6 @@ class ModelQueue:
                 self._loop.call_soon_threadsafe(self._deliver, batch, answers, started, took)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
-            self._count(batch, started, took)
 
     def _next(self) -> Batch | None:
         """The next batch with work in it; None at the end."""
@@ -312,21 +319,23 @@ class ModelQueue:
         took: float,
     ) -> None:
         for job in batch.jobs:
-            waiting = self._requests.get(job.key)
-            if waiting is None or waiting.future.done():
+            future = self._forget(job.key)
+            if future is None or future.done():
                 continue
             outcome = answers[job.key]
             if isinstance(outcome, Exception):
-                waiting.future.set_exception(outcome)
+                future.set_exception(outcome)
             else:
-                waiting.future.set_result(Inference(outcome, started - job.enqueued, took))
+                future.set_result(Inference(outcome, started - job.enqueued, took))
+        # Counted when those who waited have gone on.
+        self._loop.call_soon(self._count, batch, started, took)
 
     def _too_late(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            waiting = self._requests.get(job.key)
-            if waiting is not None and not waiting.future.done():
+            future = self._forget(job.key)
+            if future is not None and not future.done():
                 self._metrics.rejected("deadline").inc()
-                waiting.future.set_exception(DeadlinePassed(self.name))
+                future.set_exception(DeadlinePassed(self.name))
 
     # The end.
 

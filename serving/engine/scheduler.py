@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from math import ceil
 
 from serving.engine.inference import Priority, QueueFull
 from serving.engine.service_time import ServiceTime
@@ -28,6 +29,8 @@ longer than those before."""
 _FORGET = 0.9
 """Weight of the past in what is known of the more urgent classes: some ten batches count."""
 _MOST_AHEAD = 0.9
+_URGENT_FILL = 7 / 8
+"""Part of a batch that is filled where an emergency is in it: it is back a little sooner."""
 _LOOK = 4
 """How many batches deep a batch is looked for: taking one costs the same however long the queue."""
 
@@ -176,8 +179,9 @@ class Scheduler:
         rows = size = longest = 0
         soonest = now + self.service.predict(1)
         most = _LOOK * self.limits.max_batch
+        room = self.limits.max_batch
         for looked, job in enumerate(self._in_order(now)):
-            if rows == self.limits.max_batch or (taken and looked >= most):
+            if rows == room or (taken and looked >= most):
                 break
             if job.deadline <= now:
                 late.append(job)
@@ -185,9 +189,11 @@ class Scheduler:
                 doubtful.append(job)
             elif (kind := (job.priority, job.rows, job.length)) in passed:
                 pass  # not before one of its kind that came earlier
-            elif taken and not self._fits(job, rows, size, longest):
+            elif taken and not self._fits(job, room, rows, size, longest):
                 passed.add(kind)
             else:
+                if not taken and job.priority is Priority.emergency:
+                    room = ceil(room * _URGENT_FILL)
                 taken.append(job)
                 rows, size = rows + job.rows, size + job.size
                 longest = max(longest, job.length)
@@ -215,12 +221,12 @@ class Scheduler:
             share = min(1.0, more_urgent / self.limits.max_batch)
             self._overtaking[priority] += (1 - _FORGET) * (share - self._overtaking[priority])
 
-    def _fits(self, job: Job, rows: int, size: int, longest: int) -> bool:
+    def _fits(self, job: Job, room: int, rows: int, size: int, longest: int) -> bool:
         rows += job.rows
         area = rows * max(longest, job.length)
         limits = self.limits
         padding = 1.0 - (size + job.size) / area
-        return rows <= limits.max_batch and area <= limits.budget and padding <= limits.max_padding
+        return rows <= room and area <= limits.budget and padding <= limits.max_padding
 
     def _left(self, job: Job) -> None:
         self._rows[job.priority] -= job.rows

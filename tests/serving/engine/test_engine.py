@@ -381,3 +381,26 @@ def test_one_bad_request_costs_the_others_of_its_batch_nothing() -> None:
         await engine.drain()
 
     uvloop.run(scenario())
+
+
+def test_the_place_of_a_caller_who_went_away_is_free_at_once() -> None:
+    async def scenario() -> None:
+        network = Doubling()
+        network.gate.clear()
+        engine = engine_with(network, capacity=3, reserved=1)
+        busy = asyncio.create_task(engine.infer("double", row(0)))
+        await until(network.started)
+        leaving = [asyncio.create_task(engine.infer("double", row(i))) for i in (1, 2)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await engine.infer("double", row(3))
+        for one in leaving:
+            one.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        stays = [asyncio.create_task(engine.infer("double", row(i))) for i in (4, 5)]
+        await asyncio.sleep(0)
+        network.gate.set()
+        assert [(await one).outputs["y"][0, 0] for one in (busy, *stays)] == [0, 8, 10]
+        await engine.drain()
+
+    uvloop.run(scenario())

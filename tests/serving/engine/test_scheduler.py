@@ -46,6 +46,15 @@ def test_emergencies_go_before_everything_that_waits() -> None:
     assert keys(scheduler.take(0.3)) == [3, 2, 1]
 
 
+def test_an_emergency_does_not_wait_for_a_batch_that_is_full_to_the_brim() -> None:
+    scheduler = Scheduler(Limits(max_batch=16, capacity=64))
+    for key in range(20):
+        scheduler.submit([job(key)])
+    scheduler.submit([job(99, Priority.emergency)])
+    assert len(keys(scheduler.take(0.0))) == 14
+    assert len(keys(scheduler.take(0.0))) == 7
+
+
 def test_bulk_that_waited_is_not_overtaken_by_newer_interactive_requests() -> None:
     scheduler = Scheduler(LIMITS)
     scheduler.submit([job(1, Priority.bulk, at=0.0)])
