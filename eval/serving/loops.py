@@ -186,6 +186,8 @@ class _Closed(_Loop):
     def _again(self, slot: _Slot) -> None:
         if _now() < self.end:
             slot.send(next(self.asked), _now())
+        else:
+            self.check_drained()
 
     def is_drained(self) -> bool:
         return not any(slot.request for slot in self._slots)

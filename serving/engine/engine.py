@@ -12,8 +12,9 @@ from models.backends import Tensors
 from models.errors import UnknownModel
 from serving.engine.inference import Inference, Priority
 from serving.engine.metrics import EngineMetrics
-from serving.engine.model_queue import ModelQueue, Worker
+from serving.engine.model_queue import ModelQueue
 from serving.engine.scheduler import Limits
+from serving.engine.worker import Worker
 
 
 class Engine:

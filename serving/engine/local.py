@@ -20,9 +20,9 @@ from models.repository import ModelEntry
 from serving.engine import cores
 from serving.engine.engine import Engine
 from serving.engine.metrics import EngineMetrics
-from serving.engine.model_queue import Worker
 from serving.engine.scheduler import Limits
 from serving.engine.tuning import Shape, Tuned, instant, speed, tune
+from serving.engine.worker import Worker
 from serving.settings import Settings
 
 log = structlog.get_logger()

@@ -15,14 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
-from typing import TypeAlias
 
-import structlog
-
-from models.backends import Backend, Tensor, Tensors
-from models.batching import join, length_of, pieces, rows_of, split
-from models.errors import ModelRunError
+from models.backends import Tensors
+from models.batching import join, length_of, pieces, rows_of
+from serving.engine.deadlines import Deadlines
 from serving.engine.inference import (
     DeadlinePassed,
     EngineStopped,
@@ -33,47 +29,13 @@ from serving.engine.inference import (
 )
 from serving.engine.metrics import EngineMetrics
 from serving.engine.scheduler import Batch, Job, Limits, Scheduler
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A network and the processor cores that it keeps to; none: wherever there is room.
-
-    Workers of one model may share a network where it is thread-safe and not pinned.
-    """
-
-    backend: Backend
-    cores: tuple[int, ...] = ()
-
-
-_Outcome: TypeAlias = dict[str, Tensor] | Exception
-"""What became of one job."""
+from serving.engine.worker import Outcome, Worker, run_batch, run_together
 
 
 @dataclass
 class _Waiting:
     tensors: Tensors
     future: asyncio.Future[Inference]
-
-
-def _run_together(
-    backend: Backend, requests: Sequence[Tensors]
-) -> list[dict[str, Tensor]] | Exception:
-    """The outputs of each request, or what went wrong: nothing may end a worker, because those who
-    wait behind this batch still need it.
-    """
-    if not requests:
-        return []
-    try:
-        rows = [rows_of(tensors) for tensors in requests]
-        outputs = backend.run(join(requests))
-        if any(output.shape[0] != sum(rows) for output in outputs.values()):
-            return ModelRunError("the network answered other rows than it was asked")
-        return split(outputs, rows)
-    except Exception as error:
-        return error
 
 
 class ModelQueue:
@@ -102,9 +64,7 @@ class ModelQueue:
         self._clock = clock
         self._keys = itertools.count()
         self._requests: dict[Hashable, _Waiting] = {}
-        self._deadlines: list[tuple[float, Hashable]] = []
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = 0.0
+        self._deadlines = Deadlines(self._requests, self._passed, clock)
         self._work = threading.Condition(threading.Lock())
         self._stopping = False
         self._ended = False
@@ -144,14 +104,14 @@ class ModelQueue:
 
     def _run_here(self, tensors: Tensors, rows: int, priority: Priority) -> Inference:
         started = self._clock()
-        outcome = _run_together(self.workers[0].backend, [tensors])
+        [outcome] = run_together(self.workers[0].backend, [tensors])
         took = self._clock() - started
         self._metrics.queue_seconds[priority].observe(0.0)
         self._metrics.batch_size.observe(rows)
         self._metrics.inference_seconds.observe(took)
         if isinstance(outcome, Exception):
             raise outcome
-        return Inference(outcome[0], 0.0, took)
+        return Inference(outcome, 0.0, took)
 
     async def _infer_parts(
         self, parts: Sequence[Tensors], priority: Priority, timeout_s: float | None
@@ -189,8 +149,7 @@ class ModelQueue:
         futures = {job.key: self._expect(job, part) for job, part in zip(jobs, parts, strict=True)}
         if timeout_s is not None:
             for job in jobs:
-                heappush(self._deadlines, (deadline, job.key))
-            self._watch()
+                self._deadlines.add(deadline, job.key)
         try:
             with self._work:
                 self._scheduler.submit(jobs)
@@ -227,33 +186,11 @@ class ModelQueue:
             self._empty.set()
         return None if waiting is None else waiting.future
 
-    # Deadlines: one alarm for the earliest, set when it is the first, and never per request.
-
-    def _watch(self) -> None:
-        while self._deadlines and self._deadlines[0][1] not in self._requests:
-            heappop(self._deadlines)
-        if not self._deadlines:
-            return
-        earliest = self._deadlines[0][0]
-        at = self._loop.time() + max(0.0, earliest - self._clock())
-        if self._alarm is not None:
-            if self._alarm_at <= at:
-                return
-            self._alarm.cancel()
-        self._alarm, self._alarm_at = self._loop.call_at(at, self._ring), at
-
-    def _ring(self) -> None:
-        self._alarm = None
-        now = self._clock()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, key = heappop(self._deadlines)
-            future = self._forget(key)
-            if future is not None and not future.done():
-                with self._work:
-                    self._scheduler.cancel(key)
-                self._metrics.rejected("deadline").inc()
-                future.set_exception(DeadlinePassed(self.name))
-        self._watch()
+    def _passed(self, key: Hashable) -> None:
+        """A deadline is here before the answer, in the queue or while the network runs."""
+        with self._work:
+            self._scheduler.cancel(key)
+        self._too_late([key])
 
     # Workers.
 
@@ -262,8 +199,13 @@ class ModelQueue:
             os.sched_setaffinity(0, worker.cores)
         while (batch := self._next()) is not None:
             started = self._clock()
-            answers = self._answers(worker.backend, batch)
+            # A caller that went away meanwhile has no tensors here any more.
+            given = [(job.key, self._requests.get(job.key)) for job in batch.jobs]
+            live = {key: one.tensors for key, one in given if one is not None}
+            answers, apart = run_batch(worker.backend, live)
             took = self._clock() - started
+            if apart:
+                self._metrics.split_batches.inc()
             with self._work:
                 self._scheduler.done(batch, took)
             try:
@@ -281,26 +223,10 @@ class ModelQueue:
                     self._work.wait()
                 self._metrics.waiting.set(len(self._scheduler))
             if batch.late:
-                self._loop.call_soon_threadsafe(self._too_late, batch.late)
+                late = [job.key for job in batch.late]
+                self._loop.call_soon_threadsafe(self._too_late, late)
             if batch.jobs:
                 return batch
-
-    def _answers(self, backend: Backend, batch: Batch) -> dict[Hashable, _Outcome]:
-        """What became of each job whose caller is still there."""
-        given = [(job.key, self._requests.get(job.key)) for job in batch.jobs]
-        live = {key: one.tensors for key, one in given if one is not None}
-        outcomes = _run_together(backend, list(live.values()))
-        if isinstance(outcomes, Exception) and len(live) > 1:
-            # One bad request must not cost the others theirs: each by itself.
-            self._metrics.split_batches.inc()
-            alone = [_run_together(backend, [tensors]) for tensors in live.values()]
-            return {
-                key: one if isinstance(one, Exception) else one[0]
-                for key, one in zip(live, alone, strict=True)
-            }
-        if isinstance(outcomes, Exception):
-            return dict.fromkeys(live, outcomes)
-        return dict(zip(live, outcomes, strict=True))
 
     def _count(self, batch: Batch, started: float, took: float) -> None:
         for job in batch.jobs:
@@ -314,7 +240,7 @@ class ModelQueue:
     def _deliver(
         self,
         batch: Batch,
-        answers: Mapping[Hashable, _Outcome],
+        answers: Mapping[Hashable, Outcome],
         started: float,
         took: float,
     ) -> None:
@@ -330,9 +256,9 @@ class ModelQueue:
         # Counted when those who waited have gone on.
         self._loop.call_soon(self._count, batch, started, took)
 
-    def _too_late(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            future = self._forget(job.key)
+    def _too_late(self, keys: Sequence[Hashable]) -> None:
+        for key in keys:
+            future = self._forget(key)
             if future is not None and not future.done():
                 self._metrics.rejected("deadline").inc()
                 future.set_exception(DeadlinePassed(self.name))
@@ -351,8 +277,7 @@ class ModelQueue:
             self._ended = True
             self._work.notify_all()
         await asyncio.to_thread(self._join)
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._deadlines.stop()
 
     def _join(self) -> None:
         for thread in self._threads:

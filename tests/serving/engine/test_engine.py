@@ -24,8 +24,8 @@ from serving.engine.inference import (
     TooManyRows,
 )
 from serving.engine.metrics import EngineMetrics
-from serving.engine.model_queue import Worker
 from serving.engine.scheduler import Limits
+from serving.engine.worker import Worker
 
 
 class Doubling:

@@ -22,8 +22,8 @@ from models.repository import ModelEntry
 from serving.engine.engine import Engine
 from serving.engine.inference import DeadlinePassed, EngineStopped, Priority, QueueFull, TooManyRows
 from serving.engine.metrics import EngineMetrics
-from serving.engine.model_queue import Worker
 from serving.engine.scheduler import Limits
+from serving.engine.worker import Worker
 from serving.processes.client import OwnerClient
 from serving.processes.frames import HEADER, Kind
 from serving.processes.owner import Owner, serve
