@@ -14,8 +14,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 # Read when ray is imported: nothing is told to its makers, and what outlives `close` in Ray's own
 # threads does not join the cluster again by itself, or start one.
@@ -43,7 +44,10 @@ from serving.engine.ray_model import Call, ClusterFault
 from serving.engine.ray_replica import Replica, Reply, Shipped
 from serving.settings import Settings
 
+T = TypeVar("T")
+
 _NAMESPACE = "fenzhen"
+_DISTURBED = 5
 _START_S = 180.0
 """Longest wait for a model's first replica, until it is warm."""
 _LOOK_S = 0.2
@@ -89,10 +93,12 @@ class Cluster:
         """Put a model on the cluster and wait until it answers. Raises ModelUnavailable."""
         reference = ray.put(Shipped.of(entry))
         application = self._prefix + entry.identity
-        with self._deploying:  # Ray's own bookkeeping of what it pickles is one for all threads
-            bound = application_of(entry.manifest, reference, self._settings)
+        with self._deploying:
+            bound = _undisturbed(lambda: application_of(entry.manifest, reference, self._settings))
             target = serve.RunTarget(bound, name=application, route_prefix=None)
-            (handle,) = serve.run_many([target], wait_for_applications_running=False)
+            (handle,) = _undisturbed(
+                lambda: serve.run_many([target], wait_for_applications_running=False)
+            )
         try:
             self._await_running(entry.identity)
             handle.identity.remote().result(timeout_s=_START_S)
@@ -231,3 +237,19 @@ _REASONS: dict[type[Exception], str] = {
     ActorUnavailableError: "replica_unreachable",
     ObjectLostError: "answer_lost",
 }
+
+
+def _undisturbed(act: Callable[[], T]) -> T:
+    """What `act` gives, tried again where Ray got in its own way.
+
+    Ray registers a module for the time in which it pickles a deployment's configuration, in one
+    place for all threads. Its threads behind the handles of other models do the same meanwhile, and
+    whoever is second to take the module out finds it gone.
+    """
+    for _ in range(_DISTURBED):
+        try:
+            return act()
+        except ValueError as error:
+            if "pickle by value" not in str(error):
+                raise
+    return act()

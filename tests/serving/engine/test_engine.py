@@ -65,6 +65,16 @@ async def until(event: threading.Event) -> None:
     assert await asyncio.to_thread(event.wait, 5)
 
 
+async def occupied(**limits: int) -> tuple[Doubling, Engine, asyncio.Task[Inference]]:
+    """A network that is busy with its first request until its gate opens."""
+    network = Doubling()
+    network.gate.clear()
+    engine = engine_with(network, **limits)
+    busy = asyncio.create_task(engine.infer("double", row(0)))
+    await until(network.started)
+    return network, engine, busy
+
+
 def test_each_caller_gets_the_rows_that_it_sent() -> None:
     async def scenario() -> None:
         engine = engine_with(Doubling())
@@ -78,11 +88,7 @@ def test_each_caller_gets_the_rows_that_it_sent() -> None:
 
 def test_what_arrives_while_the_worker_is_busy_shares_the_next_batch() -> None:
     async def scenario() -> None:
-        network = Doubling()
-        network.gate.clear()
-        engine = engine_with(network, max_batch=8)
-        first = asyncio.create_task(engine.infer("double", row(0)))
-        await until(network.started)
+        network, engine, first = await occupied(max_batch=8)
         rest = [asyncio.create_task(engine.infer("double", row(i))) for i in range(1, 9)]
         await asyncio.sleep(0)
         network.gate.set()
@@ -149,11 +155,7 @@ def test_a_full_queue_refuses_at_once_but_still_takes_an_emergency() -> None:
 
 def test_a_deadline_frees_the_caller_and_the_work_is_dropped() -> None:
     async def scenario() -> None:
-        network = Doubling()
-        network.gate.clear()
-        engine = engine_with(network)
-        busy = asyncio.create_task(engine.infer("double", row(0)))
-        await until(network.started)
+        network, engine, busy = await occupied()
         with pytest.raises(DeadlinePassed):
             await engine.infer("double", row(1), timeout_s=0.02)
         network.gate.set()
@@ -166,11 +168,7 @@ def test_a_deadline_frees_the_caller_and_the_work_is_dropped() -> None:
 
 def test_a_cancelled_caller_costs_the_others_nothing() -> None:
     async def scenario() -> None:
-        network = Doubling()
-        network.gate.clear()
-        engine = engine_with(network)
-        busy = asyncio.create_task(engine.infer("double", row(0)))
-        await until(network.started)
+        network, engine, busy = await occupied()
         gone = asyncio.create_task(engine.infer("double", row(1)))
         stays = asyncio.create_task(engine.infer("double", row(2)))
         await asyncio.sleep(0)
@@ -366,11 +364,7 @@ def test_under_a_storm_everyone_is_answered_rightly_or_refused_and_nothing_is_le
 
 def test_one_bad_request_costs_the_others_of_its_batch_nothing() -> None:
     async def scenario() -> None:
-        network = Doubling()
-        network.gate.clear()
-        engine = engine_with(network)
-        busy = asyncio.create_task(engine.infer("double", row(0)))
-        await until(network.started)
+        network, engine, busy = await occupied()
         tasks = [asyncio.create_task(engine.infer("double", row(i))) for i in (1, -1, 2, 3)]
         await asyncio.sleep(0)
         network.gate.set()
@@ -385,11 +379,7 @@ def test_one_bad_request_costs_the_others_of_its_batch_nothing() -> None:
 
 def test_the_place_of_a_caller_who_went_away_is_free_at_once() -> None:
     async def scenario() -> None:
-        network = Doubling()
-        network.gate.clear()
-        engine = engine_with(network, capacity=3, reserved=1)
-        busy = asyncio.create_task(engine.infer("double", row(0)))
-        await until(network.started)
+        network, engine, busy = await occupied(capacity=3, reserved=1)
         leaving = [asyncio.create_task(engine.infer("double", row(i))) for i in (1, 2)]
         await asyncio.sleep(0)
         with pytest.raises(QueueFull):
