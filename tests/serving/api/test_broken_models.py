@@ -50,6 +50,7 @@ def cannot_prepare(services: Services, patch: pytest.MonkeyPatch) -> None:
 
 def queue_is_full(services: Services, patch: pytest.MonkeyPatch) -> None:
     for queue in services.engine._queues.values():
+        patch.setattr(queue, "_at_once", 0)
         patch.setattr(queue, "_scheduler", Scheduler(Limits(capacity=0, reserved=0)))
 
 
