@@ -244,14 +244,13 @@ def _throughput() -> list[str]:
     """The engine beside ONNX Runtime alone, in process."""
     found = _run([sys.executable, "-m", "serving.engine.throughput"])
     rows = [json.loads(line) for line in found.splitlines()]
-    lines = ["## throughput: images per second of a network, two threads", ""]
+    lines = ["## throughput: rows per second of a network, in process", ""]
     lines += ["```sh", "python -m serving.engine.throughput", "```", ""]
-    lines += ["| model | ONNX Runtime alone, best batch | batch | through the engine | share |"]
-    lines += ["|---|---|---|---|---|"]
+    lines += ["| model | ONNX Runtime alone | threads x batch | engine | share | one caller adds |"]
+    lines += ["|---|---|---|---|---|---|"]
     for row in rows:
-        bare = row["bare_by_batch"][str(row["best_batch"])]
-        lines.append(f"| {row['model']} | {bare:.0f} | {row['best_batch']} | {row['engine']:.0f}"
-                     f" | {row['share']:.1%} |")  # fmt: skip
+        lines.append(f"| {row['model']} | {row['bare'][row['best']]:.0f} | {row['best']}"
+                     f" | {row['engine']:.0f} | {row['share']:.1%} | {row['added_ms']:.2f} ms |")  # fmt: skip
     return [*lines, ""]
 
 

@@ -37,6 +37,7 @@ from models.batching import join
 from models.repository import ModelEntry, ModelRepository
 from models.triage.local import LocalTriage
 from models.triage.request import TriageRequest
+from serving import logs
 from serving.engine.cores import available
 from serving.engine.local import LocalEngine
 from serving.engine.metrics import EngineMetrics
@@ -180,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     given = parser.parse_args(arguments)
+    logs.configure("warning")
     repository = ModelRepository(allow_noncommercial=True)
     names = given.models or [
         e.manifest.name
