@@ -249,8 +249,10 @@ def _throughput() -> list[str]:
     lines += ["| model | ONNX Runtime alone | threads x batch | engine | share | one caller adds |"]
     lines += ["|---|---|---|---|---|---|"]
     for row in rows:
-        lines.append(f"| {row['model']} | {row['bare'][row['best']]:.0f} | {row['best']}"
-                     f" | {row['engine']:.0f} | {row['share']:.1%} | {row['added_ms']:.2f} ms |")  # fmt: skip
+        lines.append(
+            f"| {row['model']} | {row['bare'][row['best']]:.0f} | {row['best']}"
+            f" | {row['engine']:.0f} | {row['share']:.1%} | {row['added_ms']:.2f} ms |"
+        )
     return [*lines, ""]
 
 
