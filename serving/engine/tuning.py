@@ -24,6 +24,8 @@ _GAIN = 1.05
 """A batch twice as large, or more copies, must bring this much more."""
 _SHARED = 0.85
 """What a copy is expected to keep of its speed beside the others: memory is shared."""
+_MOST_COPIES = 8
+"""Each copy holds its weights once more: of many cores more would cost memory that nobody needs."""
 _PATIENCE = 2
 """Sizes without a gain before larger ones are left alone."""
 _LONG_S = 0.05
@@ -98,8 +100,9 @@ def tune(
     if cores == 1:
         return Shape(1, 1, whole.batch)
     single = _measured(open_with(1), manifest, most, clock)
-    if single.rate * cores * _SHARED > whole.rate * _GAIN:
-        return Shape(cores, 1, single.batch)
+    copies = min(cores, _MOST_COPIES)
+    if single.rate * copies * _SHARED > whole.rate * _GAIN:
+        return Shape(copies, 1, single.batch)
     return Shape(1, cores, whole.batch)
 
 

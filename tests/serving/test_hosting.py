@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -18,6 +21,7 @@ from serving.services import Services, open_services
 from serving.settings import Settings
 from serving.storage.codes import Role
 from serving.triaging import triage
+from tests.servers import ServerProcess
 
 NAMES = ("department", "embedding", "urgency")
 
@@ -134,3 +138,27 @@ def test_a_reload_of_one_model_leaves_the_others_alone(repository: Path) -> None
         await services.close()
 
     asyncio.run(scenario())
+
+
+def test_a_hang_up_puts_the_newest_versions_into_service(repository: Path, tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "server", {"FENZHEN_MODELS": str(repository)})
+    headers = {"Authorization": f"Bearer {server.add_user('Admin', Role.ADMINISTRATOR)}"}
+
+    def version() -> object:
+        listed = httpx.get(server.url + "/v1/models/department", headers=headers)
+        return listed.json()["version"]
+
+    try:
+        server.start()
+        first = version()
+        assert server.process is not None
+        wanted = read_manifest(next_version(repository, "department")).version
+        assert first != wanted
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 60
+        while version() != wanted:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert server.end() == 0
+    finally:
+        server.close()

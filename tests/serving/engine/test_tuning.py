@@ -78,6 +78,17 @@ def test_a_network_that_does_not_use_its_cores_gets_a_copy_for_each(
     assert all(network.closed for network in opened.values())
 
 
+def test_a_machine_of_many_cores_does_not_get_a_copy_for_each() -> None:
+    shape = tune(
+        lambda _threads: Costing(lambda n: 0.001 * n),
+        MANIFEST,
+        cores=64,
+        most=4,
+        clock=lambda: Costing.now,
+    )
+    assert shape == Shape(8, 1, 1)
+
+
 def test_a_shape_is_measured_once_and_again_when_anything_of_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "var" / "tuning.json"
     calls = []
